@@ -1,0 +1,33 @@
+"""fastopt: the optimizer step as in-place fused kernels, the same bits on every backend.
+
+    opt = fastopt.Adam(params, lr=1e-3)      # an array, a sequence, or a mapping name -> array
+    opt.step(grads)                          # same structure; parameters change in place
+
+Importing this loads NumPy and nothing heavier; Numba and the compiled kernels are loaded when a step first needs them.
+"""
+
+from fastopt import functional
+from fastopt.backends import available_backends
+from fastopt.optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSProp
+from fastopt.rules import NON_NEGATIVE, RULES, UNIT, Hyperparameter, Interval, Rule, rule
+
+__all__ = [
+    "NON_NEGATIVE",
+    "RULES",
+    "SGD",
+    "UNIT",
+    "Adam",
+    "AdamW",
+    "Hyperparameter",
+    "Interval",
+    "Momentum",
+    "Optimizer",
+    "RMSProp",
+    "Rule",
+    "__version__",
+    "available_backends",
+    "functional",
+    "rule",
+]
+
+__version__ = "0.1.0"

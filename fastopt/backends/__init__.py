@@ -1,0 +1,101 @@
+"""Backends by name: what is there, what `auto` picks, and why. A backend is imported when it is first asked for.
+
+A backend is a module with `unavailable`, `thread_count` and `prepare` (see `Backend`); what `prepare` returns runs
+steps (see `Runner`).
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from fastopt import arguments
+from fastopt.rules.entry import Rule
+from fastopt.settings import Settings
+from fastopt.worklist import WorkList
+
+__all__ = ["NAMES", "Backend", "Runner", "available_backends", "choose", "load", "pick"]
+
+NAMES = ("numpy", "numba", "cython")
+ABSENT = {"cuda": "this version of fastopt has no CUDA backend"}
+
+
+class Runner(Protocol):
+    """Steps of one rule over one work list."""
+
+    def run(self, gradients: list[Any], step: int, settings: Settings, grad_scale: float) -> None:
+        """One step, on gradients that the work list was refreshed with."""
+
+    def all_finite(self, gradients: list[Any]) -> bool:
+        """Whether every element of every gradient is finite."""
+
+
+class Backend(Protocol):
+    """The functions of a backend's module."""
+
+    def unavailable(self) -> str | None:
+        """Why this backend cannot be used, or None if it can."""
+
+    def thread_count(self, num_threads: int | None) -> int:
+        """How many threads a step may use. Raises ValueError for a number that cannot be honoured."""
+
+    def prepare(self, rule: Rule, coupled: bool, work: WorkList) -> Runner:
+        """Gets the kernels of a rule ready for a work list."""
+
+
+def load(name: str) -> Backend:
+    """The backend of that name. Raises ValueError if there is none, RuntimeError if it cannot be used here."""
+    arguments.choice(name, "backend", ("auto", *NAMES, *ABSENT))
+    if name in ABSENT:
+        raise RuntimeError(f"backend: {name!r} cannot be used: {ABSENT[name]}")
+    backend = cast(Backend, import_module(f"fastopt.backends.{name}_backend"))
+    reason = backend.unavailable()
+    if reason is not None:
+        raise RuntimeError(f"backend: {name!r} cannot be used: {reason}")
+    return backend
+
+
+def available_backends() -> dict[str, bool | str]:
+    """For each backend True, or in words why it cannot be used here.
+
+    >>> fastopt.available_backends()
+    {'numpy': True, 'numba': True, 'cython': True, 'cuda': 'this version of fastopt has no CUDA backend'}
+    """
+    found: dict[str, bool | str] = {}
+    for name in NAMES:
+        reason = cast(Backend, import_module(f"fastopt.backends.{name}_backend")).unavailable()
+        found[name] = True if reason is None else reason
+    return {**found, **ABSENT}
+
+
+def pick(rule: Rule) -> tuple[str, str]:
+    """The backend that `auto` takes for a rule, and why.
+
+    The order comes from cost. A step costs the same in numba and cython from 100,000 parameters on and less in cython
+    below, and the first one takes 1 ms in cython and 0.3 to 1.5 s in numba (import, compilation): so cython, as long as
+    it has the rule compiled. A rule from outside the package would have to be compiled with a C compiler first, which
+    takes seconds: numba. NumPy costs 5 to 20 times more at every size. `fastopt info` measures these on the machine.
+    """
+    from fastopt.backends import cython_backend, numba_backend
+
+    no_cython = cython_backend.unavailable()
+    if no_cython is None:
+        if cython_backend.has_kernel(rule):
+            return "cython", "compiled ahead: the cheapest first step, and no slower after it"
+        no_cython = f"rule {rule.name!r} is not in the built extension"
+    no_numba = numba_backend.unavailable()
+    if no_numba is None:
+        return "numba", f"compiled when first used; not cython: {no_cython}"
+    return "numpy", f"not cython: {no_cython}; not numba: {no_numba}"
+
+
+def choose(backend: str, rule: Rule) -> tuple[str, Backend]:
+    """The backend for an argument `backend=`: by name, by FASTOPT_BACKEND where it is "auto", or by cost."""
+    arguments.choice(backend, "backend", ("auto", *NAMES, *ABSENT))
+    if backend == "auto":
+        backend = os.environ.get("FASTOPT_BACKEND") or "auto"
+        if backend not in ("auto", *NAMES, *ABSENT):
+            raise ValueError(f"FASTOPT_BACKEND: expected one of {', '.join(('auto', *NAMES))}; received {backend!r}")
+    name = pick(rule)[0] if backend == "auto" else backend
+    return name, load(name)

@@ -1,0 +1,138 @@
+"""Every backend against the oracle, in units in the last place (ULP): what `fastopt check` prints and the tests assert.
+
+Each comparison makes a few steps, on several tensors at once, with a learning rate that changes on the way, and then
+looks at every parameter and every state element by element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt.optimizers.base import Optimizer
+from fastopt.rules.entry import Hyperparameter, HyperparameterValue, Rule
+
+__all__ = ["AWKWARD_LENGTHS", "Case", "awkward_arrays", "cases", "compare", "ulp_distance"]
+
+AWKWARD_LENGTHS = (0, 1, 3, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 256, 257, 1023, 1024, 1025)
+"""Around every vector width, unroll factor and block, with room for a scalar tail before and after."""
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One choice of everything that a step depends on besides the arrays."""
+
+    name: str
+    options: dict[str, Any]
+    grad_scale: float = 1.0
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _other_value(entry: Hyperparameter) -> HyperparameterValue:
+    """A value that is neither the default nor zero."""
+    low, high = entry.interval.low, entry.interval.high
+
+    def other(default: float) -> float:
+        if np.isfinite(high):
+            return low + (high - low) * (0.31 if default > low + 0.5 * (high - low) else 0.87)
+        return default * 0.83 + 0.0071
+
+    if isinstance(entry.default, tuple):
+        return tuple(other(value) * (1.0 + 0.1 * i) for i, value in enumerate(entry.default))
+    return other(entry.default)
+
+
+def cases(rule: Rule) -> list[Case]:
+    """The hyperparameter cases of a rule: its defaults, and three in which nothing is zero or at its default."""
+    others: dict[str, Any] = {name: _other_value(entry) for name, entry in rule.hyperparameters.items()}
+    return [
+        Case("defaults", {}),
+        Case("coupled weight decay, scaled gradients", {**others, "weight_decay": 0.013}, grad_scale=3.0),
+        Case("decoupled weight decay", {**others, "weight_decay": 0.37, "decoupled_weight_decay": True}, grad_scale=0.7),
+        Case("coupled weight decay, maximize", {**others, "weight_decay": 0.013, "maximize": True}),
+    ]
+
+
+def ulp_distance(a: Array, b: Array) -> int:
+    """The largest number of representable values between elements of two arrays of one dtype.
+
+    One NaN equals another whatever its payload, and differs from a number by 2^63 - 1; +0 and -0 are one apart, since
+    they are different bits.
+    """
+    integers = {4: np.int32, 8: np.int64}[a.dtype.itemsize]
+    if a.size == 0:
+        return 0
+    nan_a, nan_b = np.isnan(a), np.isnan(b)
+    if (nan_a != nan_b).any():
+        return int(np.iinfo(np.int64).max)
+    ordered = []
+    for x in (a, b):
+        bits = np.where(nan_a, np.zeros((), a.dtype), x).view(integers).astype(object if a.itemsize == 8 else np.int64)
+        lowest = np.iinfo(integers).min
+        ordered.append(np.where(bits < 0, lowest - bits - 1, bits))  # -0 is -1, and so on downwards
+    return int(np.abs(ordered[0] - ordered[1]).max())
+
+
+def awkward_arrays(lengths: Sequence[int], dtype: Any, rng: np.random.Generator, special: bool) -> list[Array]:
+    """Random arrays whose starts are misaligned by all multiples of the element size; `special` strews in values of note.
+
+    Those are +-0, the smallest and the largest denormal, the smallest normal number, large numbers, infinities and NaN.
+    """
+    kind = np.finfo(dtype)
+    notable = [0.0, -0.0, kind.smallest_subnormal, -kind.smallest_subnormal, kind.tiny - kind.smallest_subnormal, kind.tiny]
+    notable += [np.sqrt(kind.max), -kind.max, np.inf, -np.inf, np.nan]
+    arrays = []
+    for i, length in enumerate(lengths):
+        buffer = rng.standard_normal(length + 16).astype(dtype)
+        start = i % 16
+        array = buffer[start : start + length]
+        if special and length:
+            places = rng.random(length) < 0.3
+            array[places] = rng.choice(np.array(notable, dtype), int(places.sum()))
+        arrays.append(array)
+    return arrays
+
+
+def compare(
+    rule: Rule,
+    backend: str,
+    dtype: Any,
+    case: Case,
+    *,
+    lengths: Sequence[int] = AWKWARD_LENGTHS,
+    steps: int = 3,
+    num_threads: int | None = None,
+    special: bool = False,
+    seed: int = 0,
+) -> int:
+    """The largest distance in ULP between a backend and the oracle, over parameters and states, after some steps."""
+    rng = np.random.default_rng(seed)
+    start = awkward_arrays(lengths, dtype, rng, special)
+    optimizers, params = [], []
+    for name, threads in ((backend, num_threads), ("numpy", None)):
+        own = [p for p in awkward_arrays(lengths, dtype, np.random.default_rng(1), False)]
+        for p, values in zip(own, start, strict=True):
+            p[...] = values
+        params.append(own)
+        optimizers.append(Optimizer(own, rule, 0.01, backend=name, num_threads=threads, **case.options))
+    for step in range(steps):
+        gradients = awkward_arrays(lengths, dtype, rng, special)
+        for optimizer in optimizers:
+            optimizer.lr = 0.01 / (1 + step)
+            optimizer.step(gradients, grad_scale=case.grad_scale)
+    return max(ulp_distance(a, b) for a, b in _pairs(params, optimizers))
+
+
+def _pairs(params: list[list[Array]], optimizers: list[Optimizer]) -> Iterator[tuple[Array, Array]]:
+    yield from zip(*params, strict=True)
+    states = [optimizer.state_dict()["state"] for optimizer in optimizers]
+    for name in states[0]:
+        yield from zip(states[0][name], states[1][name], strict=True)

@@ -1,0 +1,76 @@
+"""Builds the compiled parts: kernels generated from the rules, for each instruction set, and the two small modules around them.
+
+Everything that is not source lies in pyproject.toml. What could not be built is left out, said on the console, and
+written beside the backend (`_built.json`), from where `fastopt info` and `available_backends()` tell it; the install
+succeeds all the same.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+sys.path.insert(0, str(Path(__file__).parent))  # the rules are read from this source tree, never from an installed fastopt
+
+from fastopt.backends import cython_build, cython_source
+from fastopt.rules import RULES
+
+GENERATED = Path("build", "generated")
+GATHER, LAUNCH = "fastopt._gather", "fastopt.backends._launch"
+KERNELS = "fastopt.backends._kernels_"
+
+
+def extensions() -> list[Extension]:
+    """Every extension there may be; `BuildWhatCompiles` drops those that the compiler cannot make."""
+    import numpy
+    from Cython.Build import cythonize
+
+    GENERATED.mkdir(parents=True, exist_ok=True)
+    source = cython_source.module_source(RULES.values())
+    found = [
+        Extension(name, [name.replace(".", "/") + ".pyx"], include_dirs=[numpy.get_include()], define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")])
+        for name in (GATHER, LAUNCH)
+    ]
+    for isa in cython_build.ISA_FLAGS:
+        path = GENERATED / f"_kernels_{isa}.pyx"
+        path.write_text(source)
+        found.append(Extension(f"{KERNELS}{isa}", [str(path)]))
+    return cythonize(found, build_dir="build", quiet=True)
+
+
+class BuildWhatCompiles(build_ext):
+    """Probes the compiler, builds what it can, and leaves a report of the rest."""
+
+    def build_extensions(self) -> None:
+        found = cython_build.probe(self.compiler)
+        self.extensions = [e for e in self.extensions if found.compiler and self._wanted(e, found)]
+        for extension in self.extensions:
+            isa = extension.name.removeprefix(KERNELS)
+            extension.extra_compile_args = cython_build.flags(self.compiler.compiler_type) + cython_build.ISA_FLAGS.get(isa, [])
+            if extension.name == LAUNCH and found.openmp:
+                option = "/openmp" if self.compiler.compiler_type == "msvc" else "-fopenmp"
+                extension.extra_compile_args += [option]
+                extension.extra_link_args = [option]
+        self.parallel = os.cpu_count()
+        super().build_extensions()
+        for missing in found.missing:
+            self.warn(f"not found: {missing}")
+        self.report = json.dumps({"isas": found.isas, "openmp": found.openmp, "missing": found.missing}, indent=1) + "\n"
+
+    def run(self) -> None:
+        super().run()
+        folders = [Path(self.build_lib)] + ([Path()] if self.inplace else [])
+        for folder in folders:
+            path = folder / "fastopt" / "backends" / "_built.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.report)
+
+    @staticmethod
+    def _wanted(extension: Extension, found: cython_build.Probe) -> bool:
+        return not extension.name.startswith(KERNELS) or extension.name.removeprefix(KERNELS) in found.isas
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildWhatCompiles})

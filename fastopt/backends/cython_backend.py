@@ -10,22 +10,13 @@ from types import ModuleType
 from typing import Any
 
 from fastopt import cache, threads
-from fastopt.backends import cython_source
+from fastopt.backends import cython_source, launched
+from fastopt.backends.launched import LaunchedRunner
 from fastopt.rules.entry import Rule
-from fastopt.settings import Settings
 from fastopt.transcribe import loop_body
 from fastopt.worklist import WorkList
 
-try:
-    from fastopt.backends import _launch
-except ImportError as error:
-    _launch = None
-    _import_error = str(error)
-
-__all__ = ["PARALLEL_FROM", "Runner", "build_report", "has_kernel", "isa", "prepare", "thread_count", "unavailable"]
-
-PARALLEL_FROM = 300_000
-"""Bytes of traffic from which several threads are faster than one (measured: README, "Threads")."""
+__all__ = ["build_report", "has_kernel", "isa", "prepare", "thread_count", "unavailable"]
 
 
 @once
@@ -38,9 +29,9 @@ def build_report() -> dict[str, Any]:
 @once
 def unavailable() -> str | None:
     """Why this backend cannot be used, or None if it can."""
-    if _launch is None:
+    if launched.launcher() is None:
         missing = build_report()["missing"]
-        return f"the extension was not built: no {'; no '.join(missing)}" if missing else f"the extension is not built ({_import_error})"
+        return f"the extension was not built: no {'; no '.join(missing)}" if missing else f"the extension is not built ({launched.why_not})"
     try:
         _kernels()
     except ImportError as error:
@@ -51,7 +42,7 @@ def unavailable() -> str | None:
 @once
 def isa() -> str:
     """The build of the kernels that is used: the best for this CPU among those that were built."""
-    usable = {0: ("baseline",), 3: ("v3", "baseline"), 4: ("v4", "v3", "baseline")}[_launch.ISA_LEVEL]
+    usable = {0: ("baseline",), 3: ("v3", "baseline"), 4: ("v4", "v3", "baseline")}[launched.launcher().ISA_LEVEL]
     return next((name for name in usable if name in build_report()["isas"]), "baseline")
 
 
@@ -62,7 +53,7 @@ def _kernels() -> ModuleType:
 
 def thread_count(num_threads: int | None) -> int:
     """How many threads a step may use. Raises ValueError if several are asked for and OpenMP was missing."""
-    if not _launch.HAS_OPENMP:
+    if not launched.launcher().HAS_OPENMP:
         return threads.only_one(num_threads, "the cython backend was built without OpenMP")
     return threads.resolve(num_threads)
 
@@ -103,35 +94,7 @@ def _compiled_now(rule: Rule) -> ModuleType:
     return build_module(f"fastopt_{rule.name}_{isa()}_{fingerprint(source)}", source, folder / "cython", isa())
 
 
-def prepare(rule: Rule, coupled: bool, work: WorkList) -> Runner:
+def prepare(rule: Rule, coupled: bool, work: WorkList) -> LaunchedRunner:
     """Finds the kernel of a rule for a work list. Raises RuntimeError if a rule from outside cannot be compiled."""
-    return Runner(rule, coupled, work)
-
-
-class Runner:
-    """Steps of one rule over one work list."""
-
-    def __init__(self, rule: Rule, coupled: bool, work: WorkList) -> None:
-        self.rule = rule
-        dtype = work.dtype.name
-        update, finite = _address(rule, coupled, dtype), _kernels().KERNELS[f"all_finite_{dtype}"][0]
-        traffic = work.elements * rule.bytes_per_parameter(work.dtype.itemsize)
-        several = work.threads > 1 and traffic >= PARALLEL_FROM
-        self.serial = _launcher(update, work, several=False)
-        self.best = _launcher(update, work, several)
-        self.finite_serial = _launcher(finite, work, several=False)
-        self.finite_best = _launcher(finite, work, several)
-
-    def run(self, gradients: list[Any], step: int, settings: Settings, grad_scale: float) -> None:
-        """One step, on the gradients that the work list was refreshed with."""
-        launch = self.serial if threads.forked() else self.best
-        launch(settings.scalars(self.rule, step, grad_scale))
-
-    def all_finite(self, gradients: list[Any]) -> bool:
-        """Whether every element of every gradient is finite."""
-        return not (self.finite_serial if threads.forked() else self.finite_best)(())
-
-
-def _launcher(address: int, work: WorkList, several: bool) -> Any:
-    bounds = work.parallel if several else work.serial
-    return _launch.Launcher(address, work.addresses, work.rows, bounds, work.dtype.itemsize == 8)
+    dtype = work.dtype.name
+    return LaunchedRunner(rule, work, _address(rule, coupled, dtype), lambda: int(_kernels().KERNELS[f"all_finite_{dtype}"][0]))

@@ -1,8 +1,10 @@
 """The `numba` backend: kernels compiled on first use for the CPU at hand, and kept on disk.
 
-Threads are Numba's. How many of them work is the number of rows of `bounds`, not `numba.set_num_threads`, which would
-change the caller's setting as well. One lock goes around parallel launches, because Numba's `workqueue` layer, which it
-takes where there is no OpenMP, ends the process when two threads enter it at once.
+Numba compiles the loop over rows. Where the compiled launcher is there (`fastopt.backends.launched`), it calls that loop
+by its address, as it calls Cython's: entering Numba's dispatcher and its parallel scheduler costs 2 us more a step, 10 %
+at 100,000 parameters. Where it is not, Numba's own `prange` shares the rows out. How many threads work is then the number
+of shares, not `numba.set_num_threads`, which would change the caller's setting too; and one lock goes around parallel
+launches, because Numba's `workqueue` layer, which it takes without OpenMP, ends the process when two threads enter it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import importlib.util
 import linecache
 import sys
 import threading
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from importlib.machinery import ModuleSpec
 from importlib.metadata import version
 from pathlib import Path
@@ -23,15 +26,16 @@ from numpy.typing import NDArray
 
 from fastopt import cache, threads
 from fastopt.backends import numba_source
+from fastopt.backends.launched import LaunchedRunner, launcher
 from fastopt.rules.entry import Rule
 from fastopt.settings import Settings
 from fastopt.transcribe import fingerprint, loop_body
 from fastopt.worklist import WorkList
 
-__all__ = ["PARALLEL_FROM", "Runner", "prepare", "thread_count", "unavailable"]
+__all__ = ["PARALLEL_FROM", "NumbaRunner", "prepare", "thread_count", "unavailable"]
 
-PARALLEL_FROM = 600_000
-"""Bytes of traffic from which several threads are faster than one (measured: README, "Threads")."""
+PARALLEL_FROM = 450_000
+"""Bytes of traffic from which Numba's own threads are faster than one (see CONTRIBUTING, "Threads")."""
 
 _launching = threading.Lock()
 
@@ -42,44 +46,49 @@ def unavailable() -> str | None:
 
 
 def thread_count(num_threads: int | None) -> int:
-    """How many threads a step may use."""
+    """How many threads a step may use. Raises ValueError if several are asked for and the launcher has no OpenMP."""
+    compiled = launcher()
+    if compiled is not None and not compiled.HAS_OPENMP:
+        return threads.only_one(num_threads, "the launcher of compiled kernels was built without OpenMP")
     return threads.resolve(num_threads)
 
 
-def prepare(rule: Rule, coupled: bool, work: WorkList) -> Runner:
-    """Loads the kernels of a rule for a work list; compiles nothing before the first step."""
-    return Runner(rule, coupled, work)
+def prepare(rule: Rule, coupled: bool, work: WorkList) -> LaunchedRunner | NumbaRunner:
+    """Gets the kernel of a rule for a work list; the launcher needs its address, and so has it compiled now."""
+    update, finite = kernel(rule, coupled, work.dtype), partial(_finite, work.dtype)
+    if launcher() is None:
+        return NumbaRunner(rule, coupled, work, update, finite)
+    return LaunchedRunner(rule, work, _address(update), lambda: _address(finite()))
 
 
-class Runner:
-    """Steps of one rule over one work list."""
+class NumbaRunner:
+    """Steps of one rule over one work list, called and shared out by Numba."""
 
-    def __init__(self, rule: Rule, coupled: bool, work: WorkList) -> None:
-        self.rule = rule
-        self.work = work
-        self.kernel = kernel(rule, coupled, work.dtype)
+    def __init__(self, rule: Rule, coupled: bool, work: WorkList, update: ModuleType, finite: Callable[[], ModuleType]) -> None:
+        self.rule, self.work = rule, work
         self.scalars: NDArray[Any] = np.empty(len(loop_body(rule, coupled).scalars), work.dtype)
         traffic = work.elements * rule.bytes_per_parameter(work.dtype.itemsize)
         self.several = work.threads > 1 and traffic >= PARALLEL_FROM
+        self.update, self.finite = update, finite
+
+    def _call(self, module: ModuleType) -> int:
+        work = self.work
+        several = self.several and not threads.forked()
+        bounds = work.parallel if several else work.serial
+        arguments = (work.addresses.shape[1], work.rows.ctypes.data, bounds.ctypes.data, len(bounds), self.scalars.ctypes.data)
+        if not several:
+            return int(module.serial(work.addresses.ctypes.data, *arguments))
+        with _launching:
+            return int(module.parallel(work.addresses.ctypes.data, *arguments))
 
     def run(self, gradients: list[Any], step: int, settings: Settings, grad_scale: float) -> None:
         """One step, on the gradients that the work list was refreshed with."""
-        work = self.work
         self.scalars[:] = settings.scalars(self.rule, step, grad_scale)
-        if self.several and not threads.forked():
-            with _launching:
-                self.kernel.parallel(work.addresses, work.rows, work.parallel, self.scalars)
-        else:
-            self.kernel.serial(work.addresses, work.rows, work.serial, self.scalars)
+        self._call(self.update)
 
     def all_finite(self, gradients: list[Any]) -> bool:
         """Whether every element of every gradient is finite."""
-        work = self.work
-        finite = _finite(work.dtype)
-        if self.several and not threads.forked():
-            with _launching:
-                return not finite.parallel(work.addresses, work.rows, work.parallel)
-        return not finite.serial(work.addresses, work.rows, work.serial)
+        return not self._call(self.finite())
 
 
 @lru_cache(maxsize=None)
@@ -90,13 +99,20 @@ def _primitives_fingerprint() -> str:
 
 
 def kernel(rule: Rule, coupled: bool, dtype: np.dtype[Any]) -> Any:
-    """The module of a rule's kernel, with `serial` and `parallel`."""
+    """The generated module of a rule's kernel (what it holds: `numba_source`)."""
     body = loop_body(rule, coupled)
     return _module(f"{body.name}_{dtype.name}", lambda keep: numba_source.kernel_source(body, dtype.name, dtype.itemsize, keep))
 
 
 def _finite(dtype: np.dtype[Any]) -> Any:
     return _module(f"all_finite_{dtype.name}", lambda keep: numba_source.finite_source(dtype.name, dtype.itemsize, keep))
+
+
+def _address(module: ModuleType) -> int:
+    """The entry point of a kernel's C function, which is kept alive as long as the module."""
+    if not hasattr(module, "compiled"):
+        module.compiled = module.compiled_c_function()  # type: ignore[attr-defined]
+    return int(module.compiled.address)
 
 
 _modules: dict[str, ModuleType] = {}

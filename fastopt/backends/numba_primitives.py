@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import float32, float64, njit, types
+from numba import float32, float64, int64, njit, types
 from numba.extending import intrinsic
 
-__all__ = ["absolute", "float32_pointer", "float64_pointer", "maximum", "minimum", "sign", "sqrt"]
+__all__ = ["absolute", "float32_pointer", "float64_pointer", "int64_pointer", "maximum", "minimum", "sign", "sqrt"]
 
 
 def _pointer(element: types.Type) -> Any:
@@ -29,6 +29,7 @@ def _pointer(element: types.Type) -> Any:
 
 float32_pointer = _pointer(float32)
 float64_pointer = _pointer(float64)
+int64_pointer = _pointer(int64)
 
 sqrt = math.sqrt
 absolute = abs

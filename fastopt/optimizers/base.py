@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastopt import arguments, backends
 from fastopt.rules.entry import HyperparameterValue, Rule, find
 from fastopt.settings import Settings
+from fastopt.states import zeros_beside
 from fastopt.structure import Structure
 from fastopt.worklist import WorkList
 
@@ -111,7 +112,7 @@ class Optimizer:
             arguments.array(p, self._structure.label(i, "params"))
         self._backend_name, self._backend = backends.choose(backend, self._rule)
         threads = self._backend.thread_count(num_threads)
-        self._states = [tuple(np.zeros_like(p, subok=False) for _ in self._rule.states) for p in self._params]
+        self._states = [tuple(zeros_beside(p) for _ in self._rule.states) for p in self._params]
         self._works = [self._lay_out(positions, threads) for positions in self._positions_by_dtype()]
         self._prepare()
 

@@ -21,6 +21,8 @@ from fastopt.rules import RULES
 GENERATED = Path("build", "generated")
 GATHER, LAUNCH = "fastopt._gather", "fastopt.backends._launch"
 KERNELS = "fastopt.backends._kernels_"
+POOL = Path("fastopt", "backends", "pool.h")
+NUMPY_API = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
 
 
 def extensions() -> list[Extension]:
@@ -31,7 +33,13 @@ def extensions() -> list[Extension]:
     GENERATED.mkdir(parents=True, exist_ok=True)
     source = cython_source.module_source(RULES.values())
     found = [
-        Extension(name, [name.replace(".", "/") + ".pyx"], include_dirs=[numpy.get_include()], define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")])
+        Extension(
+            name,
+            [name.replace(".", "/") + ".pyx"],
+            include_dirs=[numpy.get_include(), str(POOL.parent)],
+            define_macros=NUMPY_API,
+            depends=[str(POOL)],
+        )
         for name in (GATHER, LAUNCH)
     ]
     for isa in cython_build.ISA_FLAGS:
@@ -50,15 +58,14 @@ class BuildWhatCompiles(build_ext):
         for extension in self.extensions:
             isa = extension.name.removeprefix(KERNELS)
             extension.extra_compile_args = cython_build.flags(self.compiler.compiler_type) + cython_build.ISA_FLAGS.get(isa, [])
-            if extension.name == LAUNCH and found.openmp:
-                option = "/openmp" if self.compiler.compiler_type == "msvc" else "-fopenmp"
-                extension.extra_compile_args += [option]
-                extension.extra_link_args = [option]
+            if extension.name == LAUNCH and found.threads:
+                extension.extra_compile_args += cython_build.THREAD_FLAGS
+                extension.extra_link_args = ["-pthread"]
         self.parallel = os.cpu_count()
         super().build_extensions()
         for missing in found.missing:
             self.warn(f"not found: {missing}")
-        self.report = json.dumps({"isas": found.isas, "openmp": found.openmp, "missing": found.missing}, indent=1) + "\n"
+        self.report = json.dumps({"isas": found.isas, "threads": found.threads, "missing": found.missing}, indent=1) + "\n"
 
     def run(self) -> None:
         super().run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from fastopt.rules.entry import NON_NEGATIVE, HyperparameterValue, Interval, Rule
 from fastopt.settings import Settings
 
-__all__ = ["array", "disjoint", "flag", "gradient", "grad_scale", "hyperparameters", "number", "settings", "step_count", "whole_number"]
+__all__ = ["array", "choice", "disjoint", "flag", "grad_scale", "gradient", "hyperparameters", "number", "settings", "whole_number"]
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 Array = NDArray[Any]
@@ -23,7 +24,11 @@ def number(value: Any, name: str, interval: Interval = NON_NEGATIVE) -> float:
     """A real number in the interval, as a float. Raises TypeError or ValueError."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected {interval}, received {_describe(value)}")
-    converted = float(value)
+    real: Any = value
+    try:
+        converted = float(real)
+    except OverflowError:  # an integer or a fraction beyond the floats
+        converted = math.inf if real > 0 else -math.inf
     if converted not in interval:
         raise ValueError(f"{name}: expected {interval}, received {converted!r}")
     return converted
@@ -33,14 +38,12 @@ def whole_number(value: Any, name: str, low: int) -> int:
     """An integer of at least `low`. Raises TypeError or ValueError."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name}: expected an integer >= {low}, received {_describe(value)}")
-    if value < low:
-        raise ValueError(f"{name}: expected an integer >= {low}, received {int(value)}")
-    return int(value)
-
-
-def step_count(value: Any, low: int = 0) -> int:
-    """A count of steps. Raises TypeError or ValueError."""
-    return whole_number(value, "step", low)
+    whole = int(value)
+    if whole < low:
+        raise ValueError(f"{name}: expected an integer >= {low}, received {whole}")
+    if whole >= 2**63:
+        raise ValueError(f"{name}: expected an integer >= {low} of 64 bits, received one of {whole.bit_length()} bits")
+    return whole
 
 
 def flag(value: Any, name: str) -> bool:
@@ -113,7 +116,9 @@ def array(value: Any, label: str, writeable: bool = True) -> None:
             "a step writes in place, so make a contiguous array and keep that one (np.ascontiguousarray)"
         )
     if not value.flags.aligned:
-        raise ValueError(f"{label}: expected an array aligned to its {value.itemsize}-byte elements, received address {value.ctypes.data:#x}")
+        raise ValueError(
+            f"{label}: expected an array aligned to its {value.itemsize}-byte elements, received address {value.ctypes.data:#x}"
+        )
     if writeable and not value.flags.writeable:
         raise ValueError(f"{label}: expected a writeable array, received a read-only one")
 
@@ -130,7 +135,7 @@ def gradient(value: Any, label: str, parameter: Array, parameter_label: str) -> 
 def disjoint(arrays: Iterable[tuple[str, Array]]) -> None:
     """Arrays of which no two share memory; they are contiguous. Raises ValueError naming the two."""
     extents = sorted((a.ctypes.data, a.ctypes.data + a.nbytes, label) for label, a in arrays if a.nbytes)
-    for (_, end, first), (start, _, second) in zip(extents, extents[1:], strict=False):
+    for (_, end, first), (start, _, second) in pairwise(extents):
         if start < end:
             raise ValueError(f"{first} and {second} overlap in memory: expected arrays that share no element")
 

@@ -67,7 +67,7 @@ def ulp_distance(a: Array, b: Array) -> int:
     One NaN equals another whatever its payload, and differs from a number by 2^63 - 1; +0 and -0 are one apart, since
     they are different bits.
     """
-    integers = {4: np.int32, 8: np.int64}[a.dtype.itemsize]
+    integers: Any = {4: np.int32, 8: np.int64}[a.dtype.itemsize]
     if a.size == 0:
         return 0
     nan_a, nan_b = np.isnan(a), np.isnan(b)
@@ -118,7 +118,7 @@ def compare(
     start = awkward_arrays(lengths, dtype, rng, special)
     optimizers, params = [], []
     for name, threads in ((backend, num_threads), ("numpy", None)):
-        own = [p for p in awkward_arrays(lengths, dtype, np.random.default_rng(1), False)]
+        own = awkward_arrays(lengths, dtype, np.random.default_rng(1), False)
         for p, values in zip(own, start, strict=True):
             p[...] = values
         params.append(own)

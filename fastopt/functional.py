@@ -72,7 +72,8 @@ def _function(entry: Rule) -> StepFunction:
     kinds = inspect.Parameter
     own = [kinds(name, kinds.POSITIONAL_ONLY) for name in ("p", "g", *entry.states)]
     named = {"step": kinds.empty, "lr": entry.default_lr, **entry.defaults}
-    named |= {name: p.default for name, p in inspect.signature(apply).parameters.items() if p.kind is kinds.KEYWORD_ONLY and name not in named}
+    common = inspect.signature(apply).parameters.values()
+    named |= {p.name: p.default for p in common if p.kind is kinds.KEYWORD_ONLY and p.name not in named}
     own += [kinds(name, kinds.KEYWORD_ONLY, default=default) for name, default in named.items()]
     step_function.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]  # what help() and IDEs read
     step_function.__name__ = step_function.__qualname__ = entry.name

@@ -40,8 +40,6 @@ class Structure:
         if self.kind == "sequence":
             if isinstance(values, list):
                 arrays = values
-            elif isinstance(values, tuple):
-                arrays = list(values)
             elif isinstance(values, Iterable) and not isinstance(values, str | bytes | np.ndarray | Mapping):
                 arrays = list(values)
             else:

@@ -8,6 +8,9 @@ from fastopt import arguments
 
 __all__ = ["available", "forked", "only_one", "resolve"]
 
+MOST = 1024
+"""Threads that may be asked for; the pool of `pool.h` has room for as many."""
+
 _forked = False
 
 
@@ -23,8 +26,8 @@ if hasattr(os, "register_at_fork"):
 def forked() -> bool:
     """Whether this process is a fork of one that had fastopt imported.
 
-    OpenMP's threads do not survive a fork: GNU's runtime then waits for them without end, and Numba ends the process.
-    So a step in a forked child runs in one thread (and has the same bits). A spawned child is a new process.
+    Numba's threads do not survive a fork: with OpenMP under it, Numba ends the process at the next parallel call. So where
+    they are used (no compiled launcher), a forked child makes its steps in one thread. The launcher's own pool starts anew.
     """
     return _forked
 
@@ -39,12 +42,15 @@ def available() -> int:
 def resolve(num_threads: int | None) -> int:
     """The number of threads: the argument, or FASTOPT_NUM_THREADS, or one for every core. Raises TypeError or ValueError."""
     if num_threads is not None:
-        return arguments.whole_number(num_threads, "num_threads", 1)
+        number = arguments.whole_number(num_threads, "num_threads", 1)
+        if number > MOST:
+            raise ValueError(f"num_threads: expected an integer from 1 to {MOST}, received {number}")
+        return number
     text = os.environ.get("FASTOPT_NUM_THREADS")
     if not text:
         return available()
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"FASTOPT_NUM_THREADS: expected an integer >= 1, received {text!r}")
+    if not text.isdecimal() or len(text) > len(str(MOST)) or not 1 <= int(text) <= MOST:
+        raise ValueError(f"FASTOPT_NUM_THREADS: expected an integer from 1 to {MOST}, received {text!r}")
     return int(text)
 
 

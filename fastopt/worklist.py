@@ -2,14 +2,14 @@
 
     addresses   int64 (tensors, 2 + states)   where p, g and each state of a tensor begin
     rows        int64 (rows, 3)               tensor, first element, number of elements
-    serial      int64 (1, 2)                  all rows, for one thread
-    parallel    int64 (threads, 2)            each thread's rows: from, to (not included)
+    serial      int64 (1, 2)                  all rows, for one thread: from, to (not included)
+    parallel    int64 (threads, 2)            each thread's rows
+    pieces      int64 (threads * PIECES, 2)   the same shares in pieces, for threads that help each other out
 
-A row ends where its tensor ends or where a thread's equal share of all elements does, so one tensor of 64 million
-elements and a thousand of 1,000 are the same code, with as few rows as there can be. Shares are cut at multiples of
-256 elements within a tensor, which keeps threads off each other's cache lines (and is the block of block-scaled
-storage, should state be kept in it). A fixed cut into small chunks, dealt out as threads become free, was measured
-beside it at 64 million elements on 2 cores: no faster, and 4,000 rows instead of 2.
+A row ends where its tensor ends or where a piece does, which are equal parts of all elements, so one tensor of 64
+million elements and a thousand of 1,000 are the same code, with few rows. Pieces are cut at multiples of 256 elements
+within a tensor, which keeps threads off each other's cache lines (and is the block of block-scaled storage, should
+state be kept in it).
 
 Only the gradients' column changes from step to step: `refresh` checks the new gradients and writes their addresses,
 in compiled code where it was built (`fastopt._gather`), which takes 10 to 20 ns an array.
@@ -30,10 +30,13 @@ try:
 except ImportError:  # no compiler at hand when fastopt was installed: `refresh` takes about 2 us an array then
     Gatherer = None
 
-__all__ = ["BLOCK", "WorkList"]
+__all__ = ["BLOCK", "PIECES", "WorkList"]
 
 BLOCK = 256
 """Rows begin at multiples of this many elements."""
+
+PIECES = 8
+"""Into how many pieces a thread's share is cut, so that another can take some of it over."""
 
 Array = NDArray[Any]
 
@@ -76,7 +79,8 @@ class WorkList:
         for row, p, own in zip(self.addresses, self.params, self.states, strict=True):
             row[0] = p.ctypes.data
             row[2:] = [s.ctypes.data for s in own]
-        self.rows, self.parallel = _cut([p.size for p in self.params], threads)
+        self.rows, self.pieces = _cut([p.size for p in self.params], threads * PIECES)
+        self.parallel = np.ascontiguousarray(np.stack([self.pieces[::PIECES, 0], self.pieces[PIECES - 1 :: PIECES, 1]], axis=1))
         self.serial = np.array([[0, len(self.rows)]], np.int64)
         self._shapes = [p.shape for p in self.params]
         self._extents = _extents(self.params, self.states)
@@ -119,9 +123,9 @@ class WorkList:
         return params + [(f"state {k} of {self.labels[j]}", s) for j, row in enumerate(self.states) for k, s in enumerate(row)]
 
 
-def _cut(sizes: Sequence[int], threads: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The rows, and each thread's range of them."""
-    share = -(-sum(sizes) // threads)
+def _cut(sizes: Sequence[int], parts: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows, and each part's range of them."""
+    share = -(-sum(sizes) // parts)
     share = -(-share // BLOCK) * BLOCK
     rows: list[tuple[int, int, int]] = []
     bounds = [0]
@@ -130,17 +134,17 @@ def _cut(sizes: Sequence[int], threads: int) -> tuple[NDArray[np.int64], NDArray
         start = 0
         while start < size:
             length = size - start
-            if length > room:  # the share ends inside this tensor
+            if length > room:  # the part ends inside this tensor
                 length = min(length, max(BLOCK, room // BLOCK * BLOCK))
+                room = length
             rows.append((tensor, start, length))
             start += length
             room -= length
-            if room <= 0 and len(bounds) < threads:
+            if room <= 0 and len(bounds) < parts:
                 bounds.append(len(rows))
                 room = share
-    bounds += [len(rows)] * (threads + 1 - len(bounds))
-    parallel = np.array([bounds[:-1], bounds[1:]], np.int64).T
-    return np.array(rows, np.int64).reshape(-1, 3), np.ascontiguousarray(parallel)
+    bounds += [len(rows)] * (parts + 1 - len(bounds))
+    return np.array(rows, np.int64).reshape(-1, 3), np.array([bounds[:-1], bounds[1:]], np.int64).T.copy()
 
 
 def _extents(params: Sequence[Array], states: Sequence[Sequence[Array]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

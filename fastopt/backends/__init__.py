@@ -72,10 +72,10 @@ def available_backends() -> dict[str, bool | str]:
 def pick(rule: Rule) -> tuple[str, str]:
     """The backend that `auto` takes for a rule, and why.
 
-    The order comes from cost. A step costs the same in numba and cython from 100,000 parameters on and less in cython
-    below, and the first one takes 1 ms in cython and 0.3 to 1.5 s in numba (import, compilation): so cython, as long as
-    it has the rule compiled. A rule from outside the package would have to be compiled with a C compiler first, which
-    takes seconds: numba. NumPy costs 5 to 20 times more at every size. `fastopt info` measures these on the machine.
+    The order comes from cost. A step costs the same in cython and numba, and the first one 1 ms in cython and 0.3 to
+    0.8 s in numba (import, compilation): so cython, as long as it has the rule compiled. A rule from outside the package
+    would have to go through a C compiler first, which takes seconds: numba. NumPy takes 8 times longer at 1,000
+    parameters and up to 80 times at a million. `fastopt info` measures all of these on the machine at hand.
     """
     from fastopt.backends import cython_backend, numba_backend
 

@@ -1,24 +1,35 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""One call for a step: runs a kernel over the rows of a work list, in this thread or shared out among several.
+"""One call for a step: runs a kernel over the rows of a work list, in this thread or with the pool's (`pool.h`).
 
-Also what only compiled code can say of the machine: the instruction set, and whether OpenMP is there.
+Also what only compiled code can say of the machine: the instruction set, and whether there are threads.
 """
 
-from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 
 cimport numpy as cnp
 
 cnp.import_array()
 
+cdef extern from "pool.h":
+    ctypedef int (*fastopt_kernel)(const int64_t*, Py_ssize_t, const int64_t*, Py_ssize_t, Py_ssize_t, const void*) noexcept nogil
+    ctypedef struct fastopt_job:
+        fastopt_kernel kernel
+        const int64_t* addresses
+        Py_ssize_t width
+        const int64_t* rows
+        const int64_t* pieces
+        const void* scalars
+        int large
+    int fastopt_run(const fastopt_job*, int, Py_ssize_t) nogil
+    int fastopt_pool_start()
+
 cdef extern from *:
     """
-    #ifdef _OPENMP
-    #define FASTOPT_OPENMP 1
+    #ifdef FASTOPT_THREADS
+    #define FASTOPT_HAS_THREADS 1
     #else
-    #define FASTOPT_OPENMP 0
+    #define FASTOPT_HAS_THREADS 0
     #endif
-    typedef int (*fastopt_kernel)(const int64_t*, Py_ssize_t, const int64_t*, Py_ssize_t, Py_ssize_t, const void*);
     static int fastopt_isa(void) {
     #if (defined(__x86_64__) || defined(__i386__)) && (defined(__GNUC__) || defined(__clang__))
         __builtin_cpu_init();
@@ -32,61 +43,58 @@ cdef extern from *:
     #endif
     }
     """
-    const bint FASTOPT_OPENMP
-    ctypedef int (*kernel_function "fastopt_kernel")(const int64_t*, Py_ssize_t, const int64_t*, Py_ssize_t, Py_ssize_t, const void*) noexcept nogil
+    const bint FASTOPT_HAS_THREADS
     int fastopt_isa() nogil
 
-HAS_OPENMP = bool(FASTOPT_OPENMP)
+HAS_THREADS = bool(FASTOPT_HAS_THREADS)
 ISA_LEVEL = fastopt_isa()
 """4 for x86-64-v4 (AVX-512), 3 for x86-64-v3 (AVX2), 0 for the baseline or another architecture."""
+
+if fastopt_pool_start():
+    raise ImportError("the thread pool cannot be told of forks: pthread_atfork failed")
 
 DEF MOST_SCALARS = 64
 
 
 cdef class Launcher:
-    """`Launcher(kernel, addresses, rows, bounds, is_double)(scalars) -> int`: the kernel's answer, added over the threads.
+    """`Launcher(kernel, addresses, rows, pieces, threads, large, is_double)(scalars) -> int`: what the kernel found in all pieces.
 
-    `bounds` has one row a thread: its first row of the work list, and the one after its last.
+    `pieces` has one row a piece: its first row of the work list, and the one after its last. Their number is a multiple
+    of `threads`. `large` says whether sleeping helpers shall be woken.
     """
 
-    cdef kernel_function kernel
-    cdef object kept  # the arrays whose memory the pointers below point into
-    cdef const int64_t* addresses
-    cdef const int64_t* rows
-    cdef const int64_t* bounds
-    cdef Py_ssize_t width
+    cdef fastopt_job job
+    cdef object kept  # the arrays whose memory the job points into
+    cdef Py_ssize_t pieces
     cdef int threads
     cdef bint is_double
 
-    def __init__(self, size_t kernel, cnp.ndarray addresses, cnp.ndarray rows, cnp.ndarray bounds, bint is_double):
-        self.kernel = <kernel_function> <void*> kernel
-        self.kept = (addresses, rows, bounds)
-        self.addresses = <const int64_t*> cnp.PyArray_DATA(addresses)
-        self.rows = <const int64_t*> cnp.PyArray_DATA(rows)
-        self.bounds = <const int64_t*> cnp.PyArray_DATA(bounds)
-        self.width = addresses.shape[1]
-        self.threads = <int> bounds.shape[0]
+    def __init__(self, size_t kernel, cnp.ndarray addresses, cnp.ndarray rows, cnp.ndarray pieces, int threads, bint large, bint is_double):
+        if threads < 1 or pieces.shape[0] % threads:
+            raise ValueError(f"pieces: expected a multiple of {threads} of them, received {pieces.shape[0]}")
+        self.kept = (addresses, rows, pieces)
+        self.job.kernel = <fastopt_kernel> <void*> kernel
+        self.job.addresses = <const int64_t*> cnp.PyArray_DATA(addresses)
+        self.job.width = addresses.shape[1]
+        self.job.rows = <const int64_t*> cnp.PyArray_DATA(rows)
+        self.job.pieces = <const int64_t*> cnp.PyArray_DATA(pieces)
+        self.job.large = large
+        self.pieces = pieces.shape[0]
+        self.threads = threads
         self.is_double = is_double
 
     def __call__(self, tuple scalars):
         cdef double doubles[MOST_SCALARS]
         cdef float floats[MOST_SCALARS]
-        cdef const void* values = <const void*> doubles
+        cdef fastopt_job job = self.job  # a copy on this stack: two threads may step one rule's kernel with their own scalars
         cdef Py_ssize_t k
-        cdef int thread, found = 0
+        cdef int found
         if len(scalars) > MOST_SCALARS:
             raise ValueError(f"scalars: expected at most {MOST_SCALARS}, received {len(scalars)}")
         for k in range(len(scalars)):
             doubles[k] = scalars[k]
             floats[k] = <float> doubles[k]
-        if not self.is_double:
-            values = <const void*> floats
+        job.scalars = <const void*> doubles if self.is_double else <const void*> floats
         with nogil:
-            if self.threads == 1:
-                found = self.kernel(self.addresses, self.width, self.rows, self.bounds[0], self.bounds[1], values)
-            else:
-                for thread in prange(self.threads, num_threads=self.threads, schedule="static", chunksize=1):
-                    found += self.kernel(
-                        self.addresses, self.width, self.rows, self.bounds[2 * thread], self.bounds[2 * thread + 1], values
-                    )
+            found = fastopt_run(&job, self.threads, self.pieces)
         return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fastopt import cache, threads
+from fastopt import cache
 from fastopt.backends import cython_source, launched
 from fastopt.backends.launched import LaunchedRunner
 from fastopt.rules.entry import Rule
@@ -21,9 +21,9 @@ __all__ = ["build_report", "has_kernel", "isa", "prepare", "thread_count", "unav
 
 @once
 def build_report() -> dict[str, Any]:
-    """What setup.py found when it built the extension: {"isas": [...], "openmp": bool, "missing": [...]}."""
+    """What setup.py found when it built the extension: {"isas": [...], "threads": bool, "missing": [...]}."""
     path = Path(__file__).with_name("_built.json")
-    return dict(json.loads(path.read_text())) if path.exists() else {"isas": [], "openmp": False, "missing": []}
+    return dict(json.loads(path.read_text())) if path.exists() else {"isas": [], "threads": False, "missing": []}
 
 
 @once
@@ -31,7 +31,11 @@ def unavailable() -> str | None:
     """Why this backend cannot be used, or None if it can."""
     if launched.launcher() is None:
         missing = build_report()["missing"]
-        return f"the extension was not built: no {'; no '.join(missing)}" if missing else f"the extension is not built ({launched.why_not})"
+        return (
+            f"the extension was not built: not found: {'; '.join(missing)}"
+            if missing
+            else f"the extension is not built ({launched.why_not})"
+        )
     try:
         _kernels()
     except ImportError as error:
@@ -52,10 +56,8 @@ def _kernels() -> ModuleType:
 
 
 def thread_count(num_threads: int | None) -> int:
-    """How many threads a step may use. Raises ValueError if several are asked for and OpenMP was missing."""
-    if not launched.launcher().HAS_OPENMP:
-        return threads.only_one(num_threads, "the cython backend was built without OpenMP")
-    return threads.resolve(num_threads)
+    """How many threads a step may use. Raises ValueError if several are asked for and there was no pool of them."""
+    return launched.thread_count(num_threads)
 
 
 def has_kernel(rule: Rule) -> bool:

@@ -17,10 +17,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["ISA_FLAGS", "Probe", "build_module", "flags", "probe"]
+__all__ = ["ISA_FLAGS", "THREAD_FLAGS", "Probe", "build_module", "flags", "probe"]
 
 BASE_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 MSVC_FLAGS = ["/O2", "/fp:precise"]
+THREAD_FLAGS = ["-pthread", "-DFASTOPT_THREADS"]
+"""For the launcher alone, where there are POSIX threads; without them its pool is the calling thread."""
 
 ISA_FLAGS = {
     "baseline": [],
@@ -36,7 +38,7 @@ class Probe:
     """What the C compiler can do. `missing` says in words what was not found, for `fastopt info`."""
 
     compiler: bool = False
-    openmp: bool = False
+    threads: bool = False
     isas: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
@@ -51,20 +53,19 @@ def probe(compiler: Any) -> Probe:
     found = Probe()
     found.compiler = _compiles(compiler, "#include <Python.h>\nint main(void) { return 0; }\n", [])
     if not found.compiler:
-        found.missing.append("a C compiler with the headers of Python: the cython backend was not built")
+        found.missing.append("a C compiler that finds Python's headers")
         return found
-    openmp = "/openmp" if compiler.compiler_type == "msvc" else "-fopenmp"
-    text = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
-    found.openmp = _compiles(compiler, text, [openmp], link=True)
-    if not found.openmp:
-        found.missing.append("OpenMP: the cython backend runs in one thread")
+    text = "#include <pthread.h>\n#include <stdatomic.h>\nint main(void) { return pthread_atfork(0, 0, 0); }\n"
+    found.threads = compiler.compiler_type != "msvc" and _compiles(compiler, text, THREAD_FLAGS, link=True)
+    if not found.threads:
+        found.missing.append("POSIX threads (steps of compiled kernels run in one thread)")
     found.isas = ["baseline"]
     if platform.machine().lower() in ("x86_64", "amd64") and sys.maxsize > 2**32:
         for isa, extra in ISA_FLAGS.items():
             if extra and _compiles(compiler, "int main(void) { return 0; }\n", extra):
                 found.isas.append(isa)
             elif extra:
-                found.missing.append(f"a compiler that knows {extra[0]}: no kernels for x86-64-{isa}")
+                found.missing.append(f"a compiler that knows {extra[0]} (no kernels for x86-64-{isa})")
     return found
 
 
@@ -75,9 +76,7 @@ def _compiles(compiler: Any, text: str, extra: list[str], link: bool = False) ->
         source = Path(folder, "probe.c")
         source.write_text(text)
         try:
-            objects = compiler.compile(
-                [str(source)], output_dir=folder, extra_preargs=extra, include_dirs=[sysconfig.get_path("include")]
-            )
+            objects = compiler.compile([str(source)], output_dir=folder, extra_preargs=extra, include_dirs=[sysconfig.get_path("include")])
             if link:
                 compiler.link_executable(objects, "probe", output_dir=folder, extra_preargs=extra)
         except Exception:  # setuptools' compilers raise their own errors, OSError, or whatever a broken compiler brings about
@@ -126,7 +125,8 @@ def _built(folder: Path, name: str) -> ModuleType | None:
     if path is None:
         return None
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

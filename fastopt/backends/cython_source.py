@@ -1,6 +1,6 @@
 """Rules as the source of a Cython module: for each a function over rows of a work list, listed by name in `KERNELS`.
 
-All kernels have one C signature, `kernel_function` of `_launch.pyx`, and are called by their address. The module holds
+All kernels have one C signature, `fastopt_kernel` of `pool.h`, and are called by their address. The module holds
 no Python objects besides the list, so it is compiled once for each instruction set without growing much.
 """
 
@@ -48,6 +48,8 @@ cdef extern from *:
 
 '''
 
+KERNEL_ARGUMENTS = "const int64_t* addresses, Py_ssize_t width, const int64_t* rows, Py_ssize_t first, Py_ssize_t last, const void* scalars"
+
 KERNEL = """
 cdef void {name}_row(Py_ssize_t length, {streams}, const {real}* scalars) noexcept nogil:
     cdef Py_ssize_t i
@@ -59,7 +61,7 @@ cdef void {name}_row(Py_ssize_t length, {streams}, const {real}* scalars) noexce
 {stores}
 
 
-cdef int {name}(const int64_t* addresses, Py_ssize_t width, const int64_t* rows, Py_ssize_t first, Py_ssize_t last, const void* scalars) noexcept nogil:
+cdef int {name}({kernel_arguments}) noexcept nogil:
     cdef Py_ssize_t row, offset
     cdef const int64_t* at
     for row in range(first, last):
@@ -71,7 +73,7 @@ cdef int {name}(const int64_t* addresses, Py_ssize_t width, const int64_t* rows,
 """
 
 FINITE = """
-cdef int all_finite_{dtype}(const int64_t* addresses, Py_ssize_t width, const int64_t* rows, Py_ssize_t first, Py_ssize_t last, const void* scalars) noexcept nogil:
+cdef int all_finite_{dtype}({kernel_arguments}) noexcept nogil:
     cdef Py_ssize_t row, i, length
     cdef int found = 0
     cdef const {real}* g
@@ -110,6 +112,7 @@ def _kernel_source(body: LoopBody, dtype: str) -> str:
     variables = [variable(name) for name in (*body.streams, *body.scalars, *body.temporaries)]
     return KERNEL.format(
         name=kernel_name(body, dtype),
+        kernel_arguments=KERNEL_ARGUMENTS,
         real=real,
         streams=", ".join(f"{real}_stream {name}_at" for name in body.streams),
         variables=", ".join(variables),
@@ -131,7 +134,7 @@ def module_source(rules: Iterable[Rule]) -> str:
     parts = [HEAD]
     listed: list[str] = []
     for dtype, real in DTYPES.items():
-        parts.append(FINITE.format(dtype=dtype, real=real))
+        parts.append(FINITE.format(dtype=dtype, real=real, kernel_arguments=KERNEL_ARGUMENTS))
         listed.append(f'    "all_finite_{dtype}": (<size_t> &all_finite_{dtype}, ""),')
     for rule in rules:
         for coupled in (False, True):

@@ -12,15 +12,18 @@ from fastopt.settings import Settings
 from fastopt.worklist import WorkList
 
 try:
-    from fastopt.backends import _launch
+    import fastopt.backends._launch as _launch
 except ImportError as error:
     _launch = None
     why_not = str(error)
 
-__all__ = ["PARALLEL_FROM", "LaunchedRunner", "launcher"]
+__all__ = ["PARALLEL_FROM", "WAKE_FROM", "LaunchedRunner", "launcher", "thread_count"]
 
 PARALLEL_FROM = 300_000
-"""Bytes of traffic from which several threads are faster than one: where the two curves cross (see CONTRIBUTING, "Threads")."""
+"""Bytes of traffic from which helpers that are awake make a step faster (see CONTRIBUTING, "Threads")."""
+
+WAKE_FROM = 16_000_000
+"""Bytes of traffic from which helpers that sleep are worth waking."""
 
 
 def launcher() -> Any:
@@ -28,36 +31,40 @@ def launcher() -> Any:
     return _launch
 
 
+def thread_count(num_threads: int | None) -> int:
+    """How many threads a step may use. Raises ValueError if several are asked for and the launcher was built without."""
+    if not _launch.HAS_THREADS:
+        return threads.only_one(num_threads, "the launcher of compiled kernels was built without threads")
+    return threads.resolve(num_threads)
+
+
 class LaunchedRunner:
     """Steps of one rule over one work list.
 
-    `update` is the address of a C function with the signature of `kernel_function` in `_launch.pyx`; `finite` finds or
-    compiles the one that looks for non-finite gradients, which most runs never ask for.
+    `update` is the address of a C function with the signature of `fastopt_kernel` in `pool.h`; `finite` finds or compiles
+    the one that looks for non-finite gradients, which most runs never ask for.
     """
 
     def __init__(self, rule: Rule, work: WorkList, update: int, finite: Callable[[], int]) -> None:
         self.rule, self.work, self.finite = rule, work, finite
         traffic = work.elements * rule.bytes_per_parameter(work.dtype.itemsize)
         self.several = work.threads > 1 and traffic >= PARALLEL_FROM
-        self.update_serially = self._bound(update, several=False)
-        self.update = self._bound(update, self.several)
+        self.large = traffic >= WAKE_FROM
+        self.update = self._bound(update)
 
-    def _bound(self, address: int, several: bool) -> Any:
+    def _bound(self, address: int) -> Any:
         work = self.work
-        bounds = work.parallel if several else work.serial
-        return _launch.Launcher(address, work.addresses, work.rows, bounds, work.dtype.itemsize == 8)
+        pieces, threads = (work.pieces, work.threads) if self.several else (work.serial, 1)
+        return _launch.Launcher(address, work.addresses, work.rows, pieces, threads, self.large, work.dtype.itemsize == 8)
 
     def run(self, gradients: list[Any], step: int, settings: Settings, grad_scale: float) -> None:
         """One step, on the gradients that the work list was refreshed with."""
-        launch = self.update_serially if threads.forked() else self.update
-        launch(settings.scalars(self.rule, step, grad_scale))
+        self.update(settings.scalars(self.rule, step, grad_scale))
 
     @cached_property
-    def _find_nonfinite(self) -> tuple[Any, Any]:
-        address = self.finite()
-        return self._bound(address, several=False), self._bound(address, self.several)
+    def _find_nonfinite(self) -> Any:
+        return self._bound(self.finite())
 
     def all_finite(self, gradients: list[Any]) -> bool:
         """Whether every element of every gradient is finite."""
-        serially, shared_out = self._find_nonfinite
-        return not (serially if threads.forked() else shared_out)(())
+        return not self._find_nonfinite(())

@@ -14,7 +14,8 @@ import linecache
 import sys
 import threading
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cache as once
+from functools import partial
 from importlib.machinery import ModuleSpec
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import cache, threads
-from fastopt.backends import numba_source
+from fastopt.backends import launched, numba_source
 from fastopt.backends.launched import LaunchedRunner, launcher
 from fastopt.rules.entry import Rule
 from fastopt.settings import Settings
@@ -34,8 +35,9 @@ from fastopt.worklist import WorkList
 
 __all__ = ["PARALLEL_FROM", "NumbaRunner", "prepare", "thread_count", "unavailable"]
 
-PARALLEL_FROM = 450_000
-"""Bytes of traffic from which Numba's own threads are faster than one (see CONTRIBUTING, "Threads")."""
+PARALLEL_FROM = 16_000_000
+"""Bytes of traffic from which Numba's own threads are used: well above where they gain (450 kB), because a step waits for
+each of them, and one whose core is taken comes late by more than a small step takes (see CONTRIBUTING, "Threads")."""
 
 _launching = threading.Lock()
 
@@ -46,11 +48,8 @@ def unavailable() -> str | None:
 
 
 def thread_count(num_threads: int | None) -> int:
-    """How many threads a step may use. Raises ValueError if several are asked for and the launcher has no OpenMP."""
-    compiled = launcher()
-    if compiled is not None and not compiled.HAS_OPENMP:
-        return threads.only_one(num_threads, "the launcher of compiled kernels was built without OpenMP")
-    return threads.resolve(num_threads)
+    """How many threads a step may use. Raises ValueError if several are asked for and the launcher was built without."""
+    return threads.resolve(num_threads) if launcher() is None else launched.thread_count(num_threads)
 
 
 def prepare(rule: Rule, coupled: bool, work: WorkList) -> LaunchedRunner | NumbaRunner:
@@ -83,7 +82,8 @@ class NumbaRunner:
 
     def run(self, gradients: list[Any], step: int, settings: Settings, grad_scale: float) -> None:
         """One step, on the gradients that the work list was refreshed with."""
-        self.scalars[:] = settings.scalars(self.rule, step, grad_scale)
+        with np.errstate(all="ignore"):  # a scalar beyond float32 is an infinity, as in the other backends
+            self.scalars[:] = settings.scalars(self.rule, step, grad_scale)
         self._call(self.update)
 
     def all_finite(self, gradients: list[Any]) -> bool:
@@ -91,7 +91,7 @@ class NumbaRunner:
         return not self._call(self.finite())
 
 
-@lru_cache(maxsize=None)
+@once
 def _primitives_fingerprint() -> str:
     """Changes with what generated modules import, which Numba's own cache does not look at."""
     folder = Path(__file__).parent
@@ -138,7 +138,8 @@ def _module(name: str, write: Any) -> ModuleType:
 
 def _imported(name: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"fastopt_numba_{name}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # Numba's cache looks a cached function's module up by name
     spec.loader.exec_module(module)

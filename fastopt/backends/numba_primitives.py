@@ -36,17 +36,17 @@ absolute = abs
 
 
 @njit(error_model="numpy")
-def maximum(a, b):  # type: ignore[no-untyped-def]
+def maximum(a: Any, b: Any) -> Any:
     return a if (a > b) | (a != a) else b
 
 
 @njit(error_model="numpy")
-def minimum(a, b):  # type: ignore[no-untyped-def]
+def minimum(a: Any, b: Any) -> Any:
     return a if (a < b) | (a != a) else b
 
 
 @njit(error_model="numpy")
-def sign(x, zero, one):  # type: ignore[no-untyped-def]
+def sign(x: Any, zero: Any, one: Any) -> Any:
     positive = one if x > zero else zero
     negative = -one if x < zero else positive
     return x if x != x else negative

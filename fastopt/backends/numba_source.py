@@ -29,7 +29,7 @@ def sign_of(x):
 
 '''
 
-KERNEL = '''
+KERNEL = """
 @njit(error_model="numpy", nogil=True)
 def run(addresses_at, width, rows_at, first, last, scalars_at):
     scalars = carray({dtype}_pointer(scalars_at), {scalar_count})
@@ -46,9 +46,9 @@ def run(addresses_at, width, rows_at, first, last, scalars_at):
 {stores}
 
     return 0
-'''
+"""
 
-FINITE = '''
+FINITE = """
 @njit(error_model="numpy", nogil=True)
 def run(addresses_at, width, rows_at, first, last, scalars_at):
     rows = carray(int64_pointer(rows_at), (last, 3))
@@ -61,9 +61,9 @@ def run(addresses_at, width, rows_at, first, last, scalars_at):
             found |= int64(g[i] - g[i] != ZERO)  # NaN for an infinity or a NaN, 0 for all else
     return found
 
-'''
+"""
 
-CALLS = '''
+CALLS = """
 
 @njit(error_model="numpy", nogil=True, cache={cache})
 def serial(addresses_at, width, rows_at, bounds_at, threads, scalars_at):
@@ -86,7 +86,7 @@ def c_function(addresses_at, width, rows_at, first, last, scalars_at):
 
 def compiled_c_function():
     return cfunc("int32(int64, int64, int64, int64, int64, int64)", error_model="numpy", cache={cache})(c_function)
-'''
+"""
 
 
 def _indented(lines: list[str], levels: int) -> str:

@@ -52,7 +52,7 @@ class Runner:
 
     def run(self, gradients: list[Any], step: int, settings: Settings, grad_scale: float) -> None:
         """One step, on the gradients given."""
-        common = {
+        common: dict[str, Any] = {
             "lr": settings.lr,
             "weight_decay": settings.weight_decay,
             "decoupled": settings.decoupled,
@@ -60,7 +60,8 @@ class Runner:
             "grad_scale": grad_scale,
         }
         with np.errstate(all="ignore"):  # as the compiled backends: IEEE results, no warnings
-            for p, g, states in zip(self.work.params, gradients, self.work.states, strict=True):
+            for parameter, given, states in zip(self.work.params, gradients, self.work.states, strict=True):
+                p, g = np.asarray(parameter), np.asarray(given)  # without what a subclass makes of `*` (np.matrix)
                 before, gradient = reference.prepared(p, g, **common)
                 results = self.formula(before, gradient, *states, step=step, lr=settings.lr, **settings.hyperparameters)
                 for array, new in zip((p, *states), results, strict=True):

@@ -1,1 +1,23 @@
-def main() -> int: return 0
+"""The command line: `fastopt bench | report | check | info`, one module each."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from fastopt.cli import bench, check, info, report
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="fastopt", description="Optimizer steps as fused kernels: measure, report, cross-check, inspect.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="bench | report | check | info")
+    for module in (bench, report, check, info):
+        name = module.__name__.rsplit(".", 1)[1]
+        own = commands.add_parser(name, help=module.HELP, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        module.add_arguments(own)
+        own.set_defaults(run=module.run)
+    chosen = parser.parse_args(arguments)
+    return int(chosen.run(chosen))

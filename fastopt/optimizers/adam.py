@@ -52,9 +52,7 @@ class Adam(Optimizer):
         **common: Unpack[CommonOptions],
     ) -> None:
         rule = "amsgrad" if arguments.flag(amsgrad, "amsgrad") else "adam"
-        super().__init__(
-            params, rule, lr, betas=betas, eps=eps, eps_root=eps_root, decoupled_weight_decay=decoupled_weight_decay, **common
-        )
+        super().__init__(params, rule, lr, betas=betas, eps=eps, eps_root=eps_root, decoupled_weight_decay=decoupled_weight_decay, **common)
 
 
 class AdamW(Adam):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -9,7 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt import arguments, backends
+from fastopt import arguments, backends, checkpoint
 from fastopt.rules.entry import HyperparameterValue, Rule, find
 from fastopt.settings import Settings
 from fastopt.states import zeros_beside
@@ -114,7 +115,7 @@ class Optimizer:
         threads = self._backend.thread_count(num_threads)
         self._states = [tuple(zeros_beside(p) for _ in self._rule.states) for p in self._params]
         self._works = [self._lay_out(positions, threads) for positions in self._positions_by_dtype()]
-        self._prepare()
+        self._prepare(self._settings.coupled)
 
     def _positions_by_dtype(self) -> list[list[int]]:
         by_dtype: dict[np.dtype[Any], list[int]] = {}
@@ -126,15 +127,13 @@ class Optimizer:
 
     def _lay_out(self, positions: list[int], threads: int) -> tuple[list[int], WorkList]:
         labels, gradients = ([self._structure.label(i, name) for i in positions] for name in ("params", "grads"))
-        params, states = ([array[i] for i in positions] for array in (self._params, self._states))
+        params, states = [self._params[i] for i in positions], [self._states[i] for i in positions]
         return positions, WorkList(params, states, labels, gradients, threads)
 
-    def _prepare(self) -> None:
-        """Gets the kernels that the present settings ask for."""
-        self._coupled = self._settings.coupled
-        self._groups = [
-            _Group(positions, work, self._backend.prepare(self._rule, self._coupled, work)) for positions, work in self._works
-        ]
+    def _prepare(self, coupled: bool) -> None:
+        """Gets the kernels, with the weight decay in the gradient or without."""
+        self._groups = [_Group(positions, work, self._backend.prepare(self._rule, coupled, work)) for positions, work in self._works]
+        self._coupled = coupled
         self._only = self._groups[0] if len(self._groups) == 1 else None
 
     def step(self, grads: Any, *, grad_scale: float = 1.0) -> bool:
@@ -229,13 +228,13 @@ class Optimizer:
 
     def _checked(self, values: Mapping[str, Any]) -> Settings:
         own = dict(values)
-        common = [own.pop(name) for name in ("lr", "weight_decay", "decoupled_weight_decay", "maximize")]
-        return arguments.settings(self._rule, *common, own)
+        lr, decay, decoupled, maximize = (own.pop(name) for name in ("lr", "weight_decay", "decoupled_weight_decay", "maximize"))
+        return arguments.settings(self._rule, lr, decay, decoupled, maximize, own)
 
     def _apply(self, settings: Settings) -> None:
-        self._settings = settings
         if settings.coupled != self._coupled:
-            self._prepare()
+            self._prepare(settings.coupled)
+        self._settings = settings
 
     def state_dict(self) -> dict[str, Any]:
         """Everything a run needs to go on, as copies: rule, steps, lr, hyperparameters, and the state arrays by name."""
@@ -257,12 +256,12 @@ class Optimizer:
             raise TypeError(f"state_dict['hyperparameters']: expected a mapping, received {type(state_dict['hyperparameters']).__name__}")
         settings = self._checked({**self.hyperparameters, **state_dict["hyperparameters"], "lr": state_dict["lr"]})
         arrays = self._checked_state(state_dict["state"])
+        self._apply(settings)  # the last that can fail: another weight decay may ask for another kernel
         for name, values in arrays.items():
             k = self._rule.states.index(name)
             for own, value in zip(self._states, values, strict=True):
                 own[k][...] = value
         self._steps = steps
-        self._apply(settings)
 
     def _checked_state(self, state: Any) -> dict[str, list[NDArray[Any]]]:
         if not isinstance(state, Mapping) or set(state) != set(self._rule.states):
@@ -273,6 +272,14 @@ class Optimizer:
                 label = self._structure.label(i, f"state_dict['state'][{name!r}]")
                 arguments.gradient(value, label, p, self._structure.label(i, "params"))
         return arrays
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes `state_dict()` to a safetensors file, whole or not at all; parameters are not in it."""
+        checkpoint.save(self.state_dict(), path)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Takes over what `save` wrote. Raises TypeError or ValueError, with nothing changed, for a file that does not fit."""
+        self.load_state_dict(checkpoint.load(path, self._structure.kind))
 
     def __getstate__(self) -> dict[str, Any]:
         # addresses are of this process and of these arrays: a copy is laid out anew

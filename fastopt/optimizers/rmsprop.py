@@ -55,7 +55,7 @@ class RMSProp(Optimizer):
     ) -> None:
         momentum = arguments.number(momentum, "momentum")
         rule = "rmsprop" + ("_centered" if arguments.flag(centered, "centered") else "") + ("_momentum" if momentum else "")
-        own = {"alpha": alpha, "eps": arguments.number(eps, "eps"), "eps_root": 0.0}
+        own: dict[str, Any] = {"alpha": alpha, "eps": arguments.number(eps, "eps"), "eps_root": 0.0}
         if arguments.flag(eps_inside_root, "eps_inside_root"):
             own["eps"], own["eps_root"] = 0.0, own["eps"]
         if momentum:

@@ -49,7 +49,7 @@ class SGD(Optimizer):
         momentum = arguments.number(momentum, "momentum")
         nesterov = arguments.flag(nesterov, "nesterov")
         if nesterov and (momentum == 0.0 or dampening != 0.0):
-            raise ValueError(f"nesterov: expected momentum > 0 and dampening = 0, received momentum {momentum!r} and dampening {dampening!r}")
+            raise ValueError(f"nesterov: expected momentum > 0 and dampening 0, received momentum {momentum!r}, dampening {dampening!r}")
         if momentum == 0.0:
             if arguments.number(dampening, "dampening") != 0.0:
                 raise ValueError(f"dampening: expected 0 where momentum is 0 (nothing would be dampened), received {dampening!r}")

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
+from typing import Any
 
 from fastopt.rules.language import ScalarFunction, parse
 
@@ -47,7 +49,7 @@ class Hyperparameter:
     interval: Interval = NON_NEGATIVE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a rule equals itself alone, and so can be the key of a cache
 class Rule:
     """An update rule: the scalar function, and all that the backends and the tools around them need to know of it.
 
@@ -107,6 +109,16 @@ class Rule:
         """The least memory traffic of a step: p, g and the states read once; p and the states written once."""
         return (3 + 2 * len(self.states)) * itemsize
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # by name: a rule holds functions, and the module that holds them has the rule under the scalar function's name
+        return _found_again, (self.update.__module__, self.name)
+
+    def __copy__(self) -> Rule:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Rule:
+        return self
+
 
 RULES: dict[str, Rule] = {}
 """Every rule known, by name: the package's own, and those that the user added with `fastopt.rule`."""
@@ -121,6 +133,13 @@ def find(name: str | Rule) -> Rule:
     if name not in RULES:
         raise ValueError(f"rule: expected one of {', '.join(RULES)}; received {name!r}")
     return RULES[name]
+
+
+def _found_again(module: str, name: str) -> Rule:
+    """The rule that another process pickled; importing the module that defines it enters it in the table."""
+    if name not in RULES:
+        import_module(module)
+    return find(name)
 
 
 def rule(
@@ -202,6 +221,13 @@ def _check(entry: Rule) -> None:
             f"rule {entry.name!r}: expected {1 + len(states)} results (p{''.join(', ' + s for s in states)}), "
             f"received {len(function.results)}; a single result is written `return (p,)`"
         )
+    results = {f"new_{name}" for name in ("p", *states)}
+    for name in (*function.parameters, *(name for name, _ in function.assignments)):
+        if name in results:
+            raise ValueError(f"rule {entry.name!r}: the name {name!r} is what compiled kernels call a result; rename it")
+    for name, _ in function.assignments:
+        if name in entry.scalar_names:  # kernels read a scalar once, before the first element
+            raise ValueError(f"rule {entry.name!r}: the scalar {name!r} is the same for every element; assign to another name")
     values = entry.scalars(1, 1.0, **entry.defaults)
     if len(values) != len(entry.scalar_names):
         raise ValueError(

@@ -112,7 +112,8 @@ class _Reader:
         if not body or not isinstance(body[-1], ast.Return) or body[-1].value is None:
             self.refuse(self.definition, "a body that does not end in `return`")
         last = body[-1]
-        assert isinstance(last, ast.Return) and last.value is not None
+        assert isinstance(last, ast.Return)
+        assert last.value is not None
         assignments = tuple(self.assignment(statement) for statement in body[:-1])
         results = tuple(last.value.elts) if isinstance(last.value, ast.Tuple) else (last.value,)
         for result in results:
@@ -122,7 +123,8 @@ class _Reader:
     def assignment(self, statement: ast.stmt) -> tuple[str, ast.expr]:
         if not isinstance(statement, ast.Assign) or len(statement.targets) != 1 or not isinstance(statement.targets[0], ast.Name):
             self.refuse(statement, f"`{ast.unparse(statement).splitlines()[0]}`")
-        assert isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+        assert isinstance(statement, ast.Assign)
+        assert isinstance(statement.targets[0], ast.Name)
         self.expression(statement.value)
         self.known.add(statement.targets[0].id)
         return statement.targets[0].id, statement.value

@@ -12,7 +12,11 @@ from fastopt.rules.language import sqrt
 HINTON = "T. Tieleman and G. Hinton, Neural Networks for Machine Learning, lecture 6.5, 2012"
 GRAVES = "A. Graves, Generating sequences with recurrent neural networks, 2013, eq. 38-45"
 
-_MEAN_SQUARE = {"alpha": Hyperparameter(0.99, UNIT), "eps": Hyperparameter(1e-8, NON_NEGATIVE), "eps_root": Hyperparameter(0.0, NON_NEGATIVE)}
+_MEAN_SQUARE = {
+    "alpha": Hyperparameter(0.99, UNIT),
+    "eps": Hyperparameter(1e-8, NON_NEGATIVE),
+    "eps_root": Hyperparameter(0.0, NON_NEGATIVE),
+}
 _WITH_MOMENTUM = {**_MEAN_SQUARE, "momentum": Hyperparameter(0.9, NON_NEGATIVE)}
 
 

@@ -1,0 +1,59 @@
+# Two commands: `make bench` sets up and measures; `make test` sets up and tests. Everything lives in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+COMPILED := setup.py pyproject.toml $(wildcard fastopt/*.pyx fastopt/backends/*.pyx fastopt/backends/*.h fastopt/rules/*.py) \
+	fastopt/transcribe.py fastopt/backends/cython_source.py fastopt/backends/cython_build.py
+
+.DEFAULT_GOAL := help
+.PHONY: help bench bench-full bench-smoke test lint check report peers readme-figures clean
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+bench: $(VENV)/bench  ## measure on this machine (under five minutes) and write reports/latest
+	$(BIN)/fastopt info --no-measure
+	$(BIN)/fastopt bench --profile quick --output reports/latest
+
+bench-full: $(VENV)/bench  ## the same over more sizes and with more rounds (half an hour)
+	$(BIN)/fastopt bench --profile full --output reports/latest
+
+bench-smoke: $(VENV)/bench  ## does the benchmark run at all (a minute)
+	$(BIN)/fastopt bench --profile smoke --output reports/.scratch/smoke
+
+test: $(VENV)/test  ## the tests
+	$(BIN)/python -m pytest tests
+
+lint: $(VENV)/test $(VENV)/lint  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: $(VENV)/bench  ## every backend against the reference, in ULP
+	$(BIN)/fastopt check
+
+report: $(VENV)/bench  ## the report once more, from the record of the last run
+	$(BIN)/fastopt report --output reports/latest
+
+peers: $(VENV)/frameworks  ## install PyTorch (CPU), JAX, optax and thinc to measure and test beside
+
+readme-figures: $(VENV)/bench  ## write the README's figures from reports/baseline
+	$(BIN)/python -m bench.readme
+
+clean:  ## remove the environment and all that was built
+	rm -rf $(VENV) build dist *.egg-info reports/.scratch .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	rm -f fastopt/*.so fastopt/backends/*.so fastopt/backends/_built.json
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "fastopt needs Python 3.11 or later; make PYTHON=... names another one" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# one stamp a set of packages; each also rebuilds the extension where its sources changed
+$(VENV)/bench $(VENV)/test $(VENV)/lint $(VENV)/frameworks: $(VENV)/python $(COMPILED)
+	@echo "setting up $(notdir $@) in $(VENV) (a minute or two the first time)"
+	$(PIP) --editable '.[$(notdir $@)]'
+	@touch $@

@@ -1,0 +1,82 @@
+"""What every benchmark module shares: the profile, the machine in the record, and progress on the console."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastopt import threads as fastopt_threads
+
+HERE = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--profile", choices=("smoke", "quick", "full"), default="quick", help="how much to measure (default: quick)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for module in filter(None, os.environ.get("FASTOPT_RULES", "").split(",")):
+        import_module(module)  # rules from outside enter the table, and so the benchmark
+    config.pluginmanager.register(_Progress(), "fastopt-progress")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # the peers last: the thread pools that they start stay, and would stand in the way of what is measured alone
+    items.sort(key=lambda item: item.path.name == "test_peers.py")
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("default"))  # peers warn of what is not ours to mend
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    from .machine import describe
+
+    machine_info["fastopt"] = describe() | {"profile": config.getoption("--profile")}
+
+
+@pytest.fixture(scope="session")
+def profile(request: pytest.FixtureRequest) -> str:
+    """One of "smoke" (does it run), "quick" (the report, in minutes) and "full"."""
+    return str(request.config.getoption("--profile"))
+
+
+@pytest.fixture(scope="session")
+def threads() -> int:
+    """The threads that every contender gets; PyTorch is told where it is installed."""
+    count = fastopt_threads.resolve(None)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(count)
+    return count
+
+
+class _Progress:
+    """One line that moves, or, where the output is no terminal, a line every twentieth of the way."""
+
+    def __init__(self) -> None:
+        self.total = self.done = 0
+        self.started = time.monotonic()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.total = len(session.items)
+        self.started = time.monotonic()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self.done += 1
+        elapsed = time.monotonic() - self.started
+        line = f"{self.done}/{self.total}  {elapsed:4.0f} s  {nodeid.split('::')[-1]}"
+        if sys.__stdout__ is not None and sys.__stdout__.isatty():
+            sys.__stdout__.write(f"\r\x1b[K{line[:150]}")
+        elif self.done % max(1, self.total // 20) == 0 or self.done == self.total:
+            sys.__stdout__.write(f"{line}\n")  # type: ignore[union-attr]
+        sys.__stdout__.flush()  # type: ignore[union-attr]
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """No letter a test: the line above says more."""
+        return ("passed", "", "") if report.when == "call" and report.passed else None

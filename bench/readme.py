@@ -1,0 +1,49 @@
+"""The figures in the README, written from the baseline's record: `python -m bench.readme`, or `make readme-figures`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .records import Record, load, ratio
+from .tables import table, time_of
+
+__all__ = ["BASELINE", "figures", "replaced"]
+
+ROOT = Path(__file__).parent.parent
+BASELINE = ROOT / "reports" / "baseline" / "record.json"
+BEGIN, END = "<!-- figures: begin (written from the baseline by `make readme-figures`) -->\n", "<!-- figures: end -->"
+
+
+def figures(record: Record) -> str:
+    """Adam beside its peers, and digits at batch 16, in a few lines."""
+    rows = record.group("peers")
+    subject = rows[0]["subject"]
+    others = [n for n in dict.fromkeys(name for row in rows for name in row.seconds) if n != subject and not n.startswith("fastopt")]
+    body = []
+    for row in rows:
+        ratios = [f"{ratio(row.seconds[n], row.seconds[subject]).median:.2f}" if n in row.seconds else "-" for n in others]
+        body.append([row["label"], time_of(row.median()), *ratios])
+    machine = record.machine
+    text = f"float32 Adam through the public `step()`, on {machine['threads']} cores of an {machine['cpu']}. The columns after fastopt's "
+    text += "time say how many times longer the others took, in turns within one run (below 1, fastopt loses); the *ceiling* moves the "
+    text += "same bytes with next to no arithmetic.\n\n" + table(["tensors x parameters", subject, *others], body)
+    training = [r for r in record.group("training") if (r["workload"], r["batch"], r["width"], r["sweep"]) == ("digits", 16, 512, "batch")]
+    for row in training:
+        faster = ratio(row.seconds["numpy"], row.seconds[row["subject"]])
+        share, left = (100 * row["update_share"][name] for name in ("numpy", row["subject"]))
+        text += "\nTraining a NumPy network on scikit-learn's digits (512 x 512, batch 16): replacing NumPy's update makes the whole\n"
+        text += f"step {faster.median:.1f} times faster, with losses equal to the last bit; the update's share of the step falls from\n"
+        text += f"{share:.0f} % to {left:.0f} %.\n"
+    return text
+
+
+def replaced(readme: str, record: Record) -> str:
+    """The README with the figures of a record between its two marks."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + BEGIN + figures(record) + END + after
+
+
+if __name__ == "__main__":
+    path = ROOT / "README.md"
+    path.write_text(replaced(path.read_text(), load(BASELINE)))

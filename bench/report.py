@@ -1,0 +1,69 @@
+"""A record turned into a folder that a person wants to look at: a page of Markdown, all rows in a second one, and plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import plots, records, tables
+
+__all__ = ["write"]
+
+PAGE = """# fastopt: benchmark report
+
+Written by `fastopt report` from [record.json](record.json), the raw record of one run of `fastopt bench`.
+How to read it: a *step* is one call of the public `step()`, its gradients' addresses gathered and checked. *GB/s* counts the
+bytes that a step must move at the least (each array read once, and written once where it changes). The *ceiling* is a
+kernel that moves the same bytes with next to no arithmetic, timed in turns with the step. Ratios are medians of the
+ratios of rounds that alternate within one process; times of different rows come from different moments of a machine that
+may be shared, so compare ratios rather than times.
+
+## Machine
+
+{machine}
+## Beside the systems people use
+
+{peers}
+### What we hold ourselves to
+
+{targets}
+## The step
+
+{steps}
+Every rule, backend, dtype and size: [steps.md](steps.md).
+
+## Training on real data
+
+The same network from the same start over the same mini-batches, once with NumPy's update and once with the fused one; the
+losses were compared bit for bit while this was measured. Epochs are estimated from the steps timed, where an epoch has more.
+
+{training}
+## The first step
+
+In new processes; `build` is the constructor, which imports the backend and, with numba, compiles or loads the kernel.
+
+{first_steps}
+## Pictures
+
+{pictures}
+"""
+
+
+def write(record_path: Path, folder: Path) -> Path:
+    """Writes README.md, steps.md and the plots into a folder; returns the page's path."""
+    record = records.load(record_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = plots.draw_all(record, folder)
+    page = folder / "README.md"
+    page.write_text(
+        PAGE.format(
+            machine=tables.machine(record),
+            peers=tables.peers(record),
+            targets=tables.targets(record),
+            steps=tables.steps(record),
+            training=tables.training(record),
+            first_steps=tables.first_steps(record),
+            pictures="\n".join(f"{caption}\n\n![{caption}]({name})\n" for name, caption in pictures),
+        )
+    )
+    (folder / "steps.md").write_text("# Every rule, backend, dtype and size\n\n" + tables.every_step(record))
+    return page

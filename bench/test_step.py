@@ -1,0 +1,69 @@
+"""The update step: every rule, backend and dtype over parameter sizes and many-tensor lists, each beside the traffic ceiling."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+import fastopt
+from fastopt import RULES
+
+from .arrays import gpt2_shapes, random_arrays
+from .ceiling import MOST_STATES, probe
+from .interleave import Contender, interleave
+
+SIZES = {
+    "smoke": (1_000,),
+    "quick": (100, 1_000, 10_000, 100_000, 1_000_000, 16_000_000),
+    "full": (100, 1_000, 10_000, 100_000, 1_000_000, 4_000_000, 16_000_000, 64_000_000),
+}
+LISTS: dict[str, dict[str, list[Any]]] = {
+    "smoke": {"10 x 100": [100] * 10},
+    "quick": {"1,000 x 1,000": [1_000] * 1_000, "GPT-2 small / 4": gpt2_shapes(4)},
+    "full": {"1,000 x 1,000": [1_000] * 1_000, "GPT-2 small / 4": gpt2_shapes(4), "GPT-2 small": gpt2_shapes(1)},
+}
+BUDGET = {"smoke": 0.01, "quick": 0.06, "full": 0.6}
+"""Seconds of timing a cell."""
+
+BACKENDS = tuple(name for name, there in fastopt.available_backends().items() if there is True)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    profile = metafunc.config.getoption("--profile")
+    workloads = {f"{size:,}": [size] for size in SIZES[profile]} | LISTS[profile]
+    cells = [
+        pytest.param(rule, backend, dtype, label, shapes, id=f"{rule}-{backend}-{dtype}-{label.replace(' ', '')}")
+        for dtype in ("float32", "float64")
+        for label, shapes in workloads.items()
+        for rule in RULES
+        for backend in BACKENDS
+    ]
+    metafunc.parametrize(("rule", "backend", "dtype", "label", "shapes"), cells)
+
+
+def test_step(benchmark: Any, profile: str, threads: int, rule: str, backend: str, dtype: str, label: str, shapes: list[Any]) -> None:
+    params, grads = random_arrays(shapes, dtype, seed=0), random_arrays(shapes, dtype, seed=len(shapes))
+    entry = RULES[rule]
+    opt = fastopt.Optimizer(params, entry, 1e-4, backend=backend, num_threads=None if backend == "numpy" else threads)
+    elements = sum(math.prod(s) if isinstance(s, tuple) else s for s in shapes)
+    contenders = {backend: Contender(lambda: opt.step(grads))}
+    states = len(entry.states)
+    if states <= MOST_STATES:
+        contenders["ceiling"] = Contender(probe(elements, states, dtype, threads))
+    interleave(
+        benchmark,
+        contenders,
+        BUDGET[profile],
+        group="step",
+        rule=rule,
+        backend=backend,
+        dtype=dtype,
+        label=label,
+        tensors=len(shapes),
+        elements=elements,
+        bytes_per_parameter=entry.bytes_per_parameter(params[0].itemsize),
+        working_set=(2 + states) * elements * params[0].itemsize,
+        threads=1 if backend == "numpy" else threads,
+    )

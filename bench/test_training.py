@@ -1,0 +1,253 @@
+"""Training on real data: what the update costs inside a whole step, over mini-batch sizes and widths.
+
+The same network is trained from the same start over the same mini-batches several times, each time with Adam on another
+backend. The runs take turns in blocks of steps, all in one process, so a speed-up is a ratio of two neighbouring blocks.
+A step is all that a user waits for: fetching the mini-batch, forward, backward and `opt.step`, which is timed on its own too.
+
+The runs must stay the same bits: every loss, and every parameter at the end. That asks the same of what is not fastopt's.
+NumPy's and OpenBLAS's results here do not depend on where a fresh array happens to lie: measured over the products and
+reductions of these networks, at offsets of 0 to 60 bytes from a page's start, with one BLAS thread and with two (OpenBLAS
+0.3.31, AVX-512). They may depend on the number of BLAS threads, which nothing changes between the blocks. On a machine
+where one of these does not hold, the assertion below fails and the row is not recorded.
+
+BLAS keeps the number of threads that it has by default, as in a user's process. Its idle threads poll for a while, and so
+do OpenMP's: what they take from each other where cores are few is part of what a step costs there, and is in the figures.
+
+The reference is textbook NumPy, a new array for every operation. From some hundred KiB an array on, most of its time may
+go to the system: glibc hands freed memory back and takes it again, page by page (at 512 x 512: 1,000 page faults a step,
+four fifths of the update). An Adam written with `out=` and kept buffers has none of them and took a quarter of the time;
+so a speed-up here is one over NumPy as it is usually written, not over the best that NumPy can do.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from itertools import islice
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastopt
+
+from .networks import Network
+from .workloads import WORKLOADS, Workload, endless_mini_batches, steps_per_epoch
+
+SEED = 0
+REFERENCE = "numpy"
+ALL_ROWS, CURVE_POINTS = -1, 40
+"""A full batch, whatever the number of samples; the most points that a recorded loss curve has."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One network and mini-batch size. `sweep` says which of the two is varied along the row's neighbours."""
+
+    workload: str
+    hidden: tuple[int, ...]
+    batch: int
+    sweep: str = "batch"
+
+    def __str__(self) -> str:
+        return f"{self.workload}-{'x'.join(map(str, self.hidden))}-batch{'full' if self.batch == ALL_ROWS else self.batch}"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much a profile measures: its cells, those with every backend (not only "auto"), seconds of timing and rounds a cell."""
+
+    cells: list[Cell]
+    every_backend: set[Cell]
+    seconds: float
+    rounds: int
+
+
+def _batches(workload: str, hidden: tuple[int, ...], *batches: int) -> list[Cell]:
+    return [Cell(workload, hidden, batch) for batch in batches]
+
+
+def _widths(*widths: int) -> list[Cell]:
+    """Neighbours in width of the digits' cells at batch 16."""
+    return [Cell("digits", (width, width), 16, sweep="width") for width in widths]
+
+
+SMOKE = [Cell("digits", (128, 128), 16), Cell("china", (64, 64), 1024)]
+QUICK = [
+    *_batches("digits", (128, 128), 1, 16, 64, 256, ALL_ROWS),
+    *_batches("digits", (512, 512), 1, 4, 16, 64, 256, ALL_ROWS),
+    *_widths(32, 1024),
+    *_batches("china", (64, 64), 1, 64, 1024, 16384, ALL_ROWS),
+]
+FULL = [
+    *_batches("digits", (128, 128), 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, ALL_ROWS),
+    *_batches("digits", (512, 512), 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, ALL_ROWS),
+    *_widths(32, 64, 256, 1024, 2048),
+    *_batches("china", (64, 64), 1, 16, 64, 256, 1024, 4096, 16384, 65536, ALL_ROWS),
+    *_batches("china", (256, 256), 1, 16, 64, 256, 1024, 4096, 16384, 65536, ALL_ROWS),
+]
+EFFORTS = {
+    "smoke": Effort(SMOKE, set(), seconds=0.1, rounds=3),
+    "quick": Effort(QUICK, {cell for cell in QUICK if cell.batch in (16, 1024)}, seconds=2.4, rounds=12),
+    "full": Effort(FULL, set(FULL), seconds=12.0, rounds=30),
+}
+FEWEST_ROUNDS = 3
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cell" in metafunc.fixturenames:
+        metafunc.parametrize("cell", EFFORTS[metafunc.config.getoption("--profile")].cells, ids=str)
+
+
+@dataclass
+class Training:
+    """One run: its own parameters and optimizer, and its own walk over the same mini-batches as every other run."""
+
+    workload: Workload
+    network: Network
+    batch: int
+    backend: str
+    losses: list[float] = field(default_factory=list)
+    step_seconds: list[float] = field(default_factory=list)
+    update_seconds: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.params = self.network.initial_params(SEED)
+        self.optimizer = fastopt.Adam(self.params, backend=self.backend)
+        self.mini_batches = endless_mini_batches(self.workload.samples, self.batch, SEED)
+
+    def block(self, steps: int) -> None:
+        """Some training steps; keeps each one's loss, and seconds a step of the whole and of the update."""
+        now = time.perf_counter
+        x, y = self.workload.x, self.workload.y
+        update = 0.0
+        start = now()
+        for rows in islice(self.mini_batches, steps):
+            loss, gradients = self.network.loss_and_gradients(self.params, x[rows], y[rows])
+            before = now()
+            self.optimizer.step(gradients)
+            update += now() - before
+            self.losses.append(loss)
+        self.step_seconds.append((now() - start) / steps)
+        self.update_seconds.append(update / steps)
+
+
+def test_training(benchmark: Any, profile: str, cell: Cell) -> None:
+    effort = EFFORTS[profile]
+    workload = WORKLOADS[cell.workload]()
+    batch = workload.samples if cell.batch == ALL_ROWS else cell.batch
+    network = workload.network(cell.hidden)
+    reference, *fused = (Training(workload, network, batch, name) for name in [REFERENCE, *_fused(cell in effort.every_backend)])
+    trainings = [reference, *fused]
+    subject = fused[0]
+
+    steps, rounds = _warm_up(trainings, effort)
+
+    def others() -> tuple[tuple[int], dict[str, Any]]:
+        for training in (reference, *fused[1:]):
+            training.block(steps)
+        return (steps,), {}
+
+    benchmark.pedantic(subject.block, setup=others, rounds=rounds, iterations=1, warmup_rounds=0)
+
+    for training in fused:
+        assert training.losses == reference.losses, f"{training.backend}: other losses than the reference"
+        assert _bits(training) == _bits(reference), f"{training.backend}: other parameters than the reference"
+    assert all(map(math.isfinite, reference.losses))
+    assert all(p.dtype == np.float32 for p in reference.params)
+
+    by_name = {training.optimizer.backend: training for training in trainings}
+    epoch = steps_per_epoch(workload.samples, batch)
+    estimated = steps * rounds < epoch
+    time_per_epoch = {name: epoch * median(t.step_seconds) for name, t in by_name.items()}
+    benchmark.extra_info.update(
+        group="training",
+        workload=cell.workload,
+        sweep=cell.sweep,
+        width=cell.hidden[0],
+        layers=len(cell.hidden),
+        batch=batch,
+        samples=workload.samples,
+        parameters=sum(p.size for p in reference.params),
+        subject=subject.optimizer.backend,
+        steps_per_round=steps,
+        steps_timed=steps * rounds,
+        steps_per_epoch=epoch,
+        seconds={name: _rounded(t.step_seconds) for name, t in by_name.items()},
+        update_seconds={name: _rounded(t.update_seconds) for name, t in by_name.items()},
+        update_share={name: median(_ratios(t.update_seconds, t.step_seconds)) for name, t in by_name.items()},
+        samples_per_second={name: workload.samples / seconds for name, seconds in time_per_epoch.items()},
+        time_per_epoch=time_per_epoch,
+        estimated_from_steps=steps * rounds if estimated else None,
+        speedup={name: _speedup(reference.step_seconds, t.step_seconds) for name, t in by_name.items() if t is not reference},
+        update_speedup={name: _speedup(reference.update_seconds, t.update_seconds) for name, t in by_name.items() if t is not reference},
+        losses={name: _curve(t.losses) for name, t in by_name.items()},
+        denormal_state=_denormal_share(reference),
+    )
+
+
+def _fused(every: bool) -> list[str]:
+    """The fused backends to time: what "auto" picks first, then, if asked for, the others that are there."""
+    picked = fastopt.Adam(np.zeros(1, np.float32)).backend
+    if picked == REFERENCE:
+        pytest.skip("no fused backend on this machine: there is nothing to compare the reference with")
+    there = [name for name, reason in fastopt.available_backends().items() if reason is True]
+    return ["auto", *(name for name in there if every and name not in (REFERENCE, picked))]
+
+
+def _warm_up(trainings: list[Training], effort: Effort) -> tuple[int, int]:
+    """First steps of every run, untimed (compilation, first touch of the state): how many steps make a block, and how many blocks."""
+    _block_of_each(trainings, 1)
+    steps = 1
+    while (took := _block_of_each(trainings, steps)) < 0.1 * effort.seconds:
+        steps *= 2
+    for training in trainings:
+        training.step_seconds.clear()
+        training.update_seconds.clear()
+    one_of_each = took / steps
+    steps = max(1, int(effort.seconds / effort.rounds / one_of_each))
+    return steps, max(FEWEST_ROUNDS, min(effort.rounds, int(effort.seconds / (steps * one_of_each))))
+
+
+def _block_of_each(trainings: list[Training], steps: int) -> float:
+    start = time.perf_counter()
+    for training in trainings:
+        training.block(steps)
+    return time.perf_counter() - start
+
+
+def _bits(training: Training) -> list[bytes]:
+    return [p.tobytes() for p in training.params]
+
+
+def _ratios(of: list[float], to: list[float]) -> list[float]:
+    return [a / b for a, b in zip(of, to, strict=True)]
+
+
+def _speedup(reference: list[float], fused: list[float]) -> dict[str, Any]:
+    """Pairwise, round by round: a machine that drifts slows down both of a pair."""
+    rounds = _ratios(reference, fused)
+    return {"median": median(rounds), "rounds": _rounded(rounds)}
+
+
+def _rounded(values: list[float]) -> list[float]:
+    return [float(f"{value:.6g}") for value in values]
+
+
+def _curve(losses: list[float]) -> dict[str, list[float]]:
+    """At most `CURVE_POINTS` points: the mean loss of as many equal stretches, and the step each one ends at.
+
+    The losses themselves were compared before; of mini-batches of one sample, single values show nothing but noise.
+    """
+    ends = np.unique(np.linspace(0, len(losses), min(CURVE_POINTS, len(losses)) + 1).astype(int))[1:]
+    stretches = np.split(np.array(losses), ends[:-1])
+    return {"steps": ends.tolist(), "values": [float(stretch.mean()) for stretch in stretches]}
+
+
+def _denormal_share(training: Training) -> float:
+    """The part of the state that has decayed to denormal numbers (units that no sample reaches): these cost extra in any update."""
+    arrays = [np.abs(array) for values in training.optimizer.state_dict()["state"].values() for array in values]
+    denormal = sum(np.count_nonzero((array > 0) & (array < np.finfo(array.dtype).smallest_normal)) for array in arrays)
+    return float(denormal / sum(array.size for array in arrays))

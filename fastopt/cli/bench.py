@@ -1,0 +1,62 @@
+"""Measures steps, training and peers on this machine, and writes the record and the report.
+
+The quick profile takes under five minutes on two cores, the full one about half an hour. Everything behind `--` goes to
+pytest: `fastopt bench -- -k peers`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastopt.cli import report
+
+HELP = "measure, and write record and report"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--profile", choices=("smoke", "quick", "full"), default="quick", help="how much (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=report.DEFAULT_FOLDER, metavar="FOLDER", help="where it goes (default: %(default)s)")
+    parser.add_argument("--rules", metavar="MODULE", action="append", default=[], help="import this first: it enters rules")
+    parser.add_argument("pytest_options", nargs="*", metavar="-- OPTIONS", help="for pytest")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the benchmark modules under pytest, then the report; pytest's exit status, if it is not 0."""
+    if missing := report.missing_packages():
+        print(missing, file=sys.stderr)
+        return 1
+    import pytest
+
+    warnings.simplefilter("ignore", pytest.PytestAssertRewriteWarning)
+    spec = find_spec("fastopt_bench")
+    if spec is None or spec.origin is None:
+        print("fastopt bench: the package fastopt_bench is not installed beside fastopt", file=sys.stderr)
+        return 1
+    if options.rules:
+        os.environ["FASTOPT_RULES"] = ",".join(options.rules)
+    options.output.mkdir(parents=True, exist_ok=True)
+    scratch, record = options.output / "record.json.new", options.output / "record.json"
+    status = pytest.main(
+        [
+            str(Path(spec.origin).parent),
+            f"--profile={options.profile}",
+            f"--benchmark-json={scratch}",
+            "--benchmark-quiet",
+            "--benchmark-disable-gc",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            *options.pytest_options,
+        ]
+    )
+    if status != 0:
+        return int(status)
+    shutil.move(scratch, record)
+    return report.run(argparse.Namespace(output=options.output, record=record))

@@ -1,0 +1,160 @@
+"""Backends by name: what is there, what `auto` takes, and why."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastopt
+from fastopt import backends
+from fastopt.backends import cython_backend, numba_backend
+from fastopt.rules.entry import RULES, Rule
+from tests.conftest import needed
+
+EVERY = [pytest.param(rule, id=rule.name) for rule in RULES.values()]
+
+
+def test_available_backends_names_all_and_says_why_not() -> None:
+    found = fastopt.available_backends()
+    assert list(found) == ["numpy", "numba", "cython", "cuda"]
+    assert found["numpy"] is True
+    assert found["cuda"] == "this version of fastopt has no CUDA backend"
+    assert all(value is True or (isinstance(value, str) and value) for value in found.values())
+
+
+@pytest.mark.parametrize("name", backends.NAMES)
+def test_load_gives_a_module_of_the_protocol(name: str) -> None:
+    needed(name)
+    module: Any = backends.load(name)
+    assert module.__name__ == f"fastopt.backends.{name}_backend"
+    assert module.unavailable() is None
+    assert module.thread_count(None) >= 1
+    assert callable(module.prepare)
+
+
+@pytest.mark.parametrize("rule", EVERY)
+def test_auto_takes_what_was_compiled_ahead(rule: Rule) -> None:
+    needed("cython")
+    assert cython_backend.has_kernel(rule), "the extension is older than the rules: build it again (pip install -e .)"
+    name, why = backends.pick(rule)
+    assert name == "cython"
+    assert why
+    assert fastopt.Optimizer(np.ones(3), rule).backend == "cython"
+
+
+def test_auto_goes_from_cython_to_numba_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    adam = RULES["adam"]
+    needed("numba")
+    monkeypatch.setattr(cython_backend, "unavailable", lambda: "taken away by a test")
+    name, why = backends.pick(adam)
+    assert name == "numba"
+    assert "taken away by a test" in why
+    monkeypatch.setattr(numba_backend, "unavailable", lambda: "this one too")
+    name, why = backends.pick(adam)
+    assert name == "numpy"
+    assert "taken away by a test" in why
+    assert "this one too" in why
+    assert fastopt.Adam(np.ones(3)).backend == "numpy"
+    for backend, reason in (("cython", "taken away by a test"), ("numba", "this one too")):
+        with pytest.raises(RuntimeError, match=rf"^backend: '{backend}' cannot be used: {reason}$"):
+            fastopt.Adam(np.ones(3), backend=backend)
+
+
+def test_the_environment_is_for_auto_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed("numba")
+    for chosen in ("numpy", "numba"):
+        monkeypatch.setenv("FASTOPT_BACKEND", chosen)
+        assert fastopt.Adam(np.ones(3)).backend == chosen
+        assert fastopt.Adam(np.ones(3), backend="numpy").backend == "numpy"
+        p = np.ones(3)
+        fastopt.functional.sgd(p, np.ones(3), step=1, lr=1.0)
+        assert not p.any()
+    monkeypatch.setenv("FASTOPT_BACKEND", "auto")
+    assert fastopt.Adam(np.ones(3)).backend == backends.pick(RULES["adam"])[0]
+    monkeypatch.setenv("FASTOPT_BACKEND", "cuda")
+    with pytest.raises(RuntimeError, match=r"^backend: 'cuda' cannot be used"):
+        fastopt.Adam(np.ones(3))
+
+
+def test_each_backend_runs_with_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`backend="numba"` that quietly ran NumPy's arithmetic would have the same bits."""
+    from fastopt import reference
+
+    def forbidden(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the oracle was asked to do the step")
+
+    for name in ("adam", "prepared"):
+        monkeypatch.setattr(reference, name, forbidden)
+    for backend in ("numba", "cython"):
+        needed(backend)
+        fastopt.Adam(np.ones(3), backend=backend).step(np.ones(3))
+    with pytest.raises(AssertionError, match="the oracle was asked"):
+        fastopt.Adam(np.ones(3), backend="numpy").step(np.ones(3))
+
+
+def test_cython_and_numba_run_different_kernels() -> None:
+    needed("cython")
+    needed("numba")
+    work = fastopt.Adam(np.ones(3), backend="numpy")._groups[0].work
+    numbas = numba_backend._address(numba_backend.kernel(RULES["adam"], False, work.dtype))
+    assert numbas != cython_backend._address(RULES["adam"], False, "float64")
+
+
+def test_a_backend_that_was_not_built_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastopt.backends import launched
+
+    unavailable = cython_backend.unavailable.__wrapped__
+    monkeypatch.setattr(launched, "_launch", None)
+    monkeypatch.setattr(launched, "why_not", "no such file", raising=False)
+    monkeypatch.setattr(cython_backend, "build_report", lambda: {"isas": [], "missing": []})
+    assert unavailable() == "the extension is not built (no such file)"
+    monkeypatch.setattr(cython_backend, "build_report", lambda: {"isas": [], "missing": ["a C compiler with the headers of Python"]})
+    assert "the extension was not built" in unavailable()
+    assert "a C compiler with the headers of Python" in unavailable()
+
+
+def test_kernels_that_cannot_be_loaded_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed("cython")
+
+    def broken() -> Any:
+        raise ImportError("undefined symbol")
+
+    monkeypatch.setattr(cython_backend, "_kernels", broken)
+    assert cython_backend.unavailable.__wrapped__() == "the kernels cannot be loaded (undefined symbol)"
+
+
+@pytest.mark.parametrize(
+    ("level", "built", "expected"),
+    [
+        (4, ["baseline", "v3", "v4"], "v4"),
+        (4, ["baseline", "v3"], "v3"),
+        (3, ["baseline", "v3", "v4"], "v3"),
+        (3, ["baseline"], "baseline"),
+        (0, ["baseline", "v3", "v4"], "baseline"),
+    ],
+)
+def test_the_build_is_chosen_by_the_cpu(level: int, built: list[str], expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastopt.backends import launched
+
+    monkeypatch.setattr(launched, "_launch", SimpleNamespace(ISA_LEVEL=level))
+    monkeypatch.setattr(cython_backend, "build_report", lambda: {"isas": built})
+    assert cython_backend.isa.__wrapped__() == expected
+
+
+def test_each_build_that_this_cpu_runs_has_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastopt.backends import launched
+    from fastopt.crosscheck import cases, compare
+
+    needed("cython")
+    level = launched.launcher().ISA_LEVEL
+    for isa, needs in (("baseline", 0), ("v3", 3), ("v4", 4)):
+        if level < needs or isa not in cython_backend.build_report()["isas"]:
+            continue
+        module = __import__(f"fastopt.backends._kernels_{isa}", fromlist=["KERNELS"])
+        monkeypatch.setattr(cython_backend, "_kernels", lambda module=module: module)
+        for rule in RULES.values():
+            for dtype in (np.float32, np.float64):
+                assert compare(rule, "cython", dtype, cases(rule)[1], special=True, num_threads=1) == 0, (isa, rule.name)

@@ -1,0 +1,159 @@
+"""The compiled launcher: one call for a step, in one thread or with the pool's."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastopt
+from fastopt.backends import launched
+from fastopt.crosscheck import cases, compare
+from fastopt.rules.entry import RULES
+from tests.conftest import needed
+
+launch = pytest.importorskip("fastopt.backends._launch", reason="the launcher was not built: no C compiler when fastopt was installed")
+
+SIGNATURE = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_void_p
+)
+"""`fastopt_kernel`. ctypes takes the GIL for each call, so a kernel written in Python may be called from any thread."""
+
+
+class Recorder:
+    """A kernel that writes down what it was called with."""
+
+    def __init__(self, width: int, is_double: bool, scalars: int) -> None:
+        self.calls: list[tuple[int, int]] = []
+        self.seen: list[list[float]] = []
+        self.lock = threading.Lock()
+        kind = ctypes.c_double if is_double else ctypes.c_float
+
+        def kernel(addresses: int, given_width: int, rows: int, first: int, last: int, values: int) -> int:
+            with self.lock:
+                assert given_width == width
+                self.calls.append((first, last))
+                self.seen.append(list((kind * scalars).from_address(values)))
+            return 0
+
+        self.function = SIGNATURE(kernel)
+        self.address = ctypes.cast(self.function, ctypes.c_void_p).value
+
+
+def launcher(recorder: Recorder, pieces: list[tuple[int, int]], threads: int, is_double: bool, large: bool = True) -> Any:
+    addresses, rows = np.zeros((2, 3), np.int64), np.zeros((9, 3), np.int64)
+    bounds = np.array(pieces, np.int64).reshape(-1, 2)
+    return launch.Launcher(recorder.address, addresses, rows, bounds, threads=threads, large=large, is_double=is_double)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("is_double", [False, True])
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+def test_every_piece_once_with_the_scalars_in_the_kernels_dtype(threads: int, is_double: bool, large: bool) -> None:
+    recorder = Recorder(3, is_double, 3)
+    pieces = [(k, k + 1) for k in range(threads * 8)]
+    call = launcher(recorder, pieces, threads, is_double, large)
+    for _ in range(5):
+        recorder.calls.clear()
+        recorder.seen.clear()
+        assert call((0.1, 1e300, -0.0)) == 0
+        assert sorted(recorder.calls) == pieces
+        real = np.float64 if is_double else np.float32
+        with np.errstate(over="ignore"):
+            expected = np.array([0.1, 1e300, -0.0]).astype(real)
+        assert all(np.array(seen, real).tobytes() == expected.tobytes() for seen in recorder.seen)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_what_any_piece_found_is_found(threads: int) -> None:
+    pieces = [(k, k + 1) for k in range(threads * 8)]
+    for bad in (0, len(pieces) // 2, len(pieces) - 1):
+        function = SIGNATURE(lambda a, w, r, first, last, s, bad=bad: int(first <= bad < last))
+        recorder = Recorder(3, True, 0)
+        recorder.address = ctypes.cast(function, ctypes.c_void_p).value
+        assert launcher(recorder, pieces, threads, True)(()) != 0
+    function = SIGNATURE(lambda a, w, r, first, last, s: 0)
+    recorder.address = ctypes.cast(function, ctypes.c_void_p).value
+    assert launcher(recorder, pieces, threads, True)(()) == 0
+
+
+def test_scalars_are_64_at_most_and_numbers() -> None:
+    recorder = Recorder(3, True, 64)
+    call = launcher(recorder, [(0, 1)], 1, True)
+    assert call(tuple(float(k) for k in range(64))) == 0
+    assert recorder.seen == [[float(k) for k in range(64)]]
+    with pytest.raises(ValueError, match=r"^scalars: expected at most 64, received 65$"):
+        call((0.0,) * 65)
+    with pytest.raises(TypeError):
+        call(("0.1",))
+    with pytest.raises(TypeError):
+        call([0.1])
+    assert len(recorder.calls) == 1, "a call that failed reached the kernel"
+
+
+def test_pieces_are_a_multiple_of_the_threads() -> None:
+    recorder = Recorder(3, True, 0)
+    with pytest.raises(ValueError, match=r"^pieces: expected a multiple of 2 of them, received 3$"):
+        launcher(recorder, [(0, 1), (1, 2), (2, 3)], 2, True)
+    with pytest.raises(ValueError, match=r"^pieces: "):
+        launcher(recorder, [(0, 1)], 0, True)
+
+
+def test_it_keeps_what_it_points_into() -> None:
+    """The caller may let go of the arrays."""
+    import gc
+
+    recorder = Recorder(3, True, 1)
+    call = launcher(recorder, [(3, 5), (5, 9)], 1, True)
+    gc.collect()
+    junk = [np.full(8, 7, np.int64) for _ in range(1000)]
+    assert call((1.0,)) == 0
+    assert len(junk) == 1000
+    assert recorder.calls == [(3, 5), (5, 9)]
+
+
+@pytest.mark.usefixtures("threads_for_all_sizes")
+@pytest.mark.parametrize("num_threads", [16, 100])
+def test_many_more_threads_than_cores(num_threads: int) -> None:
+    needed("cython")
+    assert compare(RULES["adam"], "cython", np.float32, cases(RULES["adam"])[1], num_threads=num_threads, special=True) == 0
+
+
+@pytest.mark.usefixtures("threads_for_all_sizes")
+def test_thousands_of_small_parallel_steps() -> None:
+    """Posting and closing jobs as fast as it goes: a helper that comes late must not touch the next job's pieces twice."""
+    needed("cython")
+    p = np.zeros(3000)
+    optimizer = fastopt.SGD(p, lr=1.0, backend="cython", num_threads=3)
+    assert optimizer._groups[0].runner.several
+    g = np.full(3000, -1.0)
+    for step in range(20_000):
+        optimizer.step(g)
+        if step % 1000 == 999:
+            assert (p == step + 1.0).all()
+
+
+@pytest.mark.usefixtures("threads_for_all_sizes")
+def test_changing_thread_counts() -> None:
+    """The pool grows, and is then larger than a job needs."""
+    needed("cython")
+    params = [np.zeros(3000) for _ in range(5)]
+    optimizers = [fastopt.SGD(p, lr=1.0, backend="cython", num_threads=n) for p, n in zip(params, (2, 5, 1, 3, 2), strict=True)]
+    for _ in range(300):
+        for optimizer in optimizers:
+            optimizer.step(np.full(3000, -1.0))
+    assert all((p == 300.0).all() for p in params)
+
+
+def test_large_steps_use_threads_and_small_ones_do_not() -> None:
+    needed("cython")
+    rule = RULES["adam"]
+    edge = launched.PARALLEL_FROM // rule.bytes_per_parameter(4)
+    for size, several in ((edge - 1000, False), (edge + 1000, True)):
+        optimizer = fastopt.Adam(np.zeros(size, np.float32), backend="cython", num_threads=2)
+        assert optimizer._groups[0].runner.several is several
+        alone = fastopt.Adam(np.zeros(size, np.float32), backend="cython", num_threads=1)
+        assert alone._groups[0].runner.several is False

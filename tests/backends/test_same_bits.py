@@ -1,0 +1,165 @@
+"""The promise of the package: every backend has the bits of the oracle. Walks the table; a new rule needs no line here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastopt
+from fastopt import crosscheck
+from fastopt.crosscheck import AWKWARD_LENGTHS, Case, awkward_arrays, cases, compare, ulp_distance
+from fastopt.rules.entry import RULES, Rule
+from tests.conftest import LAUNCHINGS
+
+# ruff: noqa: ANN202  -- rules are bare formulas
+
+LENGTHS = (*AWKWARD_LENGTHS, 6001)
+"""With one more, so that the blocks of 256 suffice for each of three threads."""
+
+RULES_AND_CASES = [pytest.param(rule, case, id=f"{rule.name}: {case}") for rule in RULES.values() for case in cases(rule)]
+BY_RULE = [pytest.param(rule, id=rule.name) for rule in RULES.values()]
+BY_DTYPE = [pytest.param(dtype, id=dtype.__name__) for dtype in (np.float32, np.float64)]
+
+
+@pytest.mark.usefixtures("threads_for_all_sizes")
+@pytest.mark.parametrize("num_threads", [1, 2, 3])
+@pytest.mark.parametrize("dtype", BY_DTYPE)
+@pytest.mark.parametrize(("rule", "case"), RULES_AND_CASES)
+@pytest.mark.parametrize("launching", LAUNCHINGS, indirect=True)
+def test_awkward_lengths_starts_and_values(rule: Rule, case: Case, launching: str, dtype: Any, num_threads: int) -> None:
+    assert compare(rule, launching, dtype, case, lengths=LENGTHS, num_threads=num_threads, special=True) == 0
+
+
+@pytest.mark.usefixtures("threads_for_all_sizes")
+@pytest.mark.parametrize("dtype", BY_DTYPE)
+@pytest.mark.parametrize(("rule", "case"), RULES_AND_CASES)
+@pytest.mark.parametrize("launching", LAUNCHINGS, indirect=True)
+def test_many_steps_with_a_changing_learning_rate(rule: Rule, case: Case, launching: str, dtype: Any) -> None:
+    assert compare(rule, launching, dtype, case, lengths=(1, 17, 300), steps=60, num_threads=2, seed=7) == 0
+
+
+@pytest.mark.usefixtures("threads_for_all_sizes")
+@pytest.mark.parametrize("dtype", BY_DTYPE)
+@pytest.mark.parametrize("rule", BY_RULE)
+@pytest.mark.parametrize("launching", LAUNCHINGS, indirect=True)
+def test_one_large_tensor(rule: Rule, launching: str, dtype: Any) -> None:
+    """Cut within itself, among threads that run long enough to meet, and to take over each other's pieces."""
+    assert compare(rule, launching, dtype, cases(rule)[1], lengths=(200_003,), steps=2, num_threads=2) == 0
+
+
+@pytest.mark.usefixtures("threads_for_all_sizes")
+@pytest.mark.parametrize("rule", BY_RULE)
+@pytest.mark.parametrize("launching", LAUNCHINGS, indirect=True)
+def test_misaligned_starts_and_every_length_to_130(rule: Rule, launching: str) -> None:
+    """A vector body that begins or ends at a wrong place shows at some of these lengths."""
+    assert compare(rule, launching, np.float32, cases(rule)[0], lengths=range(131), steps=2, num_threads=3, special=True) == 0
+
+
+HUGE = [
+    pytest.param({"lr": 1e200}, 1.0, id="lr beyond float32"),
+    pytest.param({"lr": 1e-3, "weight_decay": 1e300}, 1.0, id="decay beyond float32"),
+    pytest.param({"lr": 1e200, "weight_decay": 1e200, "decoupled_weight_decay": True}, 1.0, id="retention of minus infinity"),
+    pytest.param({"lr": 1e-3}, 1e-300, id="gradient factor beyond float32"),
+    pytest.param({"lr": 1e-60, "weight_decay": 1e-60}, 1e60, id="scalars that are 0 in float32"),
+    pytest.param({"lr": 0.0}, 1.0, id="lr of 0"),
+]
+
+
+@pytest.mark.parametrize(("options", "grad_scale"), HUGE)
+@pytest.mark.parametrize("dtype", BY_DTYPE)
+@pytest.mark.parametrize("launching", LAUNCHINGS, indirect=True)
+def test_scalars_at_the_ends_of_the_dtype(options: dict[str, float], grad_scale: float, dtype: Any, launching: str) -> None:
+    """Rounded to an infinity or to 0 in every backend, with no warning from any."""
+    assert ulp_difference("adam", launching, dtype, options, grad_scale) == 0
+    assert ulp_difference("momentum", launching, dtype, options, grad_scale) == 0
+
+
+def ulp_difference(rule: str, backend: str, dtype: Any, options: dict[str, Any], grad_scale: float) -> int:
+    ends = []
+    for name in (backend, "numpy"):
+        p = np.array([1.0, -2.0, 0.0, 1e-30, 3e30], dtype)
+        optimizer = fastopt.Optimizer(p, rule, backend=name, **options)
+        for _ in range(3):
+            optimizer.step(np.array([0.5, 0.0, -0.0, 1e-30, -1e20], dtype), grad_scale=grad_scale)
+        ends.append([p, *optimizer.state_dict()["state"].values()])
+    return max(ulp_distance(a, b) for a, b in zip(*ends, strict=True))
+
+
+@pytest.mark.parametrize("dtype", BY_DTYPE)
+@pytest.mark.parametrize("launching", LAUNCHINGS, indirect=True)
+def test_steps_beyond_the_floats_integers(launching: str, dtype: Any) -> None:
+    """The step is an integer: 2^24 in float32 plus one is 2^24 again, 2^53 in float64 likewise."""
+    for step in (2**24 + 1, 2**53 + 1, 2**62):
+        ends = []
+        for backend in (launching, "numpy"):
+            arrays = [np.array(values, dtype) for values in ([1.0, -2.0], [0.5, 0.25], [0.1, 0.2], [0.3, 0.4])]
+            fastopt.functional.adam(*arrays, step=step, lr=1e-2, betas=(0.99999999, 0.999999999), backend=backend)
+            ends.append(arrays)
+        assert all(ulp_distance(a, b) == 0 for a, b in zip(*ends, strict=True))
+        assert ends[0][0][0] != 1.0
+
+
+def every_nonfinite_place(dtype: Any) -> Iterator[np.ndarray[Any, Any]]:
+    for length in (1, 3, 8, 17, 64, 1025):
+        for place in {0, length // 2, length - 1}:
+            for value in (np.inf, -np.inf, np.nan):
+                g = np.ones(length, dtype)
+                g[place] = value
+                yield g
+
+
+@pytest.mark.usefixtures("threads_for_all_sizes")
+@pytest.mark.parametrize("dtype", BY_DTYPE)
+@pytest.mark.parametrize("launching", [*LAUNCHINGS, "numpy"], indirect=True)
+def test_nonfinite_gradients_are_found_wherever_they_are(launching: str, dtype: Any) -> None:
+    for g in every_nonfinite_place(dtype):
+        p = np.zeros(g.shape, dtype)
+        options: dict[str, Any] = {} if launching == "numpy" else {"num_threads": 2}
+        optimizer = fastopt.SGD(p, lr=1.0, nonfinite="skip", backend=launching, **options)
+        assert optimizer.step(g) is False
+        assert not p.any()
+        largest = np.full(g.shape, np.finfo(dtype).max)
+        assert optimizer.step(largest) is True
+        assert (p == -largest).all()
+
+
+def test_small_steps_do_go_through_threads(threads_for_all_sizes: None) -> None:
+    """The comparisons above would prove nothing of threads if this were not so."""
+    for backend in ("cython", "numba"):
+        if fastopt.available_backends()[backend] is True:
+            optimizer = fastopt.Optimizer([np.ones(n) for n in LENGTHS], "adam", backend=backend, num_threads=3)
+            only = optimizer._groups[0]
+            assert only.runner.several
+            assert len(only.work.parallel) == 3
+            assert (np.diff(only.work.parallel) > 0).all(), "a thread without rows"
+
+
+def test_the_comparison_sees_one_bit() -> None:
+    """`compare` is what all of the above hangs on: with a rule that is off by one bit it must not answer 0."""
+
+    def reference(p: Any, g: Any, *, step: int, lr: float) -> tuple[Any, ...]:
+        return (np.nextafter(p - lr * g, np.inf, dtype=p.dtype),)
+
+    @fastopt.rule(reference=reference)
+    def plain_descent(p, g, lr):  # type: ignore[no-untyped-def]
+        return (p - lr * g,)
+
+    for dtype in (np.float32, np.float64):
+        assert crosscheck.compare(plain_descent, "numba", dtype, Case("off by one", {}), lengths=(5,), steps=1) == 1
+
+
+def test_awkward_arrays_are_awkward() -> None:
+    arrays = awkward_arrays(AWKWARD_LENGTHS, np.float32, np.random.default_rng(0), special=True)
+    assert {a.ctypes.data % 64 for a in arrays} >= {4 * k for k in range(16)} or len({a.ctypes.data % 64 for a in arrays}) > 4
+    values = np.concatenate(arrays)
+    assert np.isnan(values).any()
+    assert np.isposinf(values).any()
+    assert np.isneginf(values).any()
+    zeros = values[values == 0]
+    assert np.signbit(zeros).any()
+    assert not np.signbit(zeros).all()
+    denormal = values[(values != 0) & (np.abs(values) < np.finfo(np.float32).tiny)]
+    assert len(denormal)

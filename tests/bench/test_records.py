@@ -1,0 +1,52 @@
+"""Figures out of a record: medians, ratios by round with their interval, and the marks of noise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.records import Row, load, ratio
+
+
+def test_a_ratio_is_the_median_of_the_rounds_and_not_of_the_medians() -> None:
+    ours = np.array([1.0, 10.0, 2.0])
+    theirs = np.array([3.0, 20.0, 8.0])
+    found = ratio(theirs, ours)  # 3, 2, 4
+    assert found.median == 3.0
+    assert (found.low, found.high) == (2.0, 4.0)  # too few for a bootstrap: all there was
+
+
+def test_the_interval_holds_the_median_and_narrows_with_agreement() -> None:
+    rng = np.random.default_rng(0)
+    ours = rng.uniform(1, 2, 30)
+    close, wide = ours * rng.normal(2.0, 0.01, 30), ours * rng.normal(2.0, 0.4, 30)
+    narrow, broad = ratio(close, ours), ratio(wide, ours)
+    for found in (narrow, broad):
+        assert found.low <= found.median <= found.high
+    assert narrow.high - narrow.low < (broad.high - broad.low) / 5
+    assert str(narrow).startswith("2.0")
+
+
+def _row(**seconds: list[float]) -> Row:
+    return Row({"subject": "a", "seconds": seconds, "elements": 1_000_000, "bytes_per_parameter": 28})
+
+
+def test_throughput_and_percent_of_the_ceiling() -> None:
+    row = _row(a=[1e-3, 1e-3, 1e-3], ceiling=[9e-4, 8e-4, 9.5e-4])
+    assert row.gigabytes_per_second() == pytest.approx(28.0)
+    assert row.percent_of_ceiling() == pytest.approx(90.0)
+    assert _row(a=[1e-3]).percent_of_ceiling() is None
+
+
+def test_a_wide_spread_is_marked() -> None:
+    assert not _row(a=[1.0, 1.01, 0.99, 1.0]).noisy()
+    assert _row(a=[1.0, 1.5, 0.7, 2.0]).noisy()
+
+
+def test_a_foreign_record_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(json.dumps({"machine_info": {}, "benchmarks": []}))
+    with pytest.raises(ValueError, match="machine_info has no entry `fastopt`"):
+        load(tmp_path / "other.json")

@@ -1,0 +1,52 @@
+"""`fastopt check`: the table, and that it goes red when a backend is wrong by one bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastopt
+from fastopt import reference
+from fastopt.cli import main
+
+
+def test_a_row_for_the_rule_all_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--rule", "velocity"]) == 0
+    output = capsys.readouterr().out
+    row = next(line for line in output.splitlines() if line.startswith("velocity"))
+    columns = [name for name, there in fastopt.available_backends().items() if there is True and name != "numpy"]
+    assert row.split()[1:] == ["0"] * (2 * len(columns))
+    assert "all 0" in output
+
+
+def test_one_ulp_in_one_element_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    exact = reference.velocity
+
+    def off_by_one(p: Any, g: Any, v: Any, **options: Any) -> tuple[Any, ...]:
+        new_p, new_v = exact(p, g, v, **options)
+        if new_p.size > 100:
+            new_p[100] = np.nextafter(new_p[100], np.inf)
+        return new_p, new_v
+
+    monkeypatch.setattr(reference, "velocity", off_by_one)
+    assert main(["check", "--rule", "velocity"]) == 1
+    captured = capsys.readouterr()
+    assert "FAILED" in captured.err
+    assert "all 0" not in captured.out
+
+
+def test_an_unknown_rule_is_named() -> None:
+    with pytest.raises(SystemExit, match="no rule 'newton'; rules are"):
+        main(["check", "--rule", "newton"])
+
+
+def test_rules_of_a_module_are_checked_too(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own_rules.py").write_text("import fastopt\n\n@fastopt.rule()\ndef halved(p, g, lr):\n    return (p - lr * g,)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        assert main(["check", "--rules", "own_rules", "--rule", "halved"]) == 0
+        assert "halved" in capsys.readouterr().out
+    finally:
+        fastopt.RULES.pop("halved", None)

@@ -1,0 +1,64 @@
+"""What several test files share: the ways in which a kernel is launched, threads for small arrays, and a table put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import fastopt
+from fastopt.backends import launched, numba_backend
+from fastopt.rules.entry import RULES
+
+AVAILABLE = fastopt.available_backends()
+
+LAUNCHINGS = ("cython", "numba", "numba's prange")
+"""Everything compiled that can run a step: the two backends, and numba as it is where the launcher was not built."""
+
+
+def needed(backend: str) -> None:
+    """Skips a test whose backend cannot be used on this machine, with the reason that fastopt gives."""
+    reason = AVAILABLE[backend]
+    if reason is not True:
+        pytest.skip(f"backend {backend!r}: {reason}")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests choose backends and threads themselves, whatever the developer's environment says."""
+    monkeypatch.delenv("FASTOPT_BACKEND", raising=False)
+    monkeypatch.delenv("FASTOPT_NUM_THREADS", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _table_put_back() -> Iterator[None]:
+    """The table of rules as it was, whatever a test entered."""
+    before = dict(RULES)
+    yield
+    RULES.clear()
+    RULES.update(before)
+
+
+@pytest.fixture
+def threads_for_all_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shares out the smallest step too, so that small arrays go through the threads."""
+    monkeypatch.setattr(launched, "PARALLEL_FROM", 0)
+    monkeypatch.setattr(launched, "WAKE_FROM", 0)
+    monkeypatch.setattr(numba_backend, "PARALLEL_FROM", 0)
+
+
+@pytest.fixture
+def without_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where fastopt was installed without a C compiler: Numba calls its kernels itself."""
+    monkeypatch.setattr(launched, "_launch", None)
+    monkeypatch.setattr(launched, "why_not", "taken away by a test", raising=False)
+
+
+@pytest.fixture
+def launching(request: pytest.FixtureRequest) -> str:
+    """One of `LAUNCHINGS`, given by indirect parametrization, made to be so; answers the name of the backend."""
+    way: str = request.param
+    needed(way.split("'")[0])
+    if way == "numba's prange":
+        request.getfixturevalue("without_launcher")
+    return way.split("'")[0]

@@ -1,0 +1,90 @@
+"""The checks one by one. (In concert, with everything left as it was: tests/test_bad_calls.py.)"""
+
+from __future__ import annotations
+
+import fractions
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastopt import arguments
+from fastopt.rules.entry import RULES, UNIT
+
+
+def test_number_gives_a_float() -> None:
+    for value in (0.5, np.float32(0.5), np.float64(0.5), fractions.Fraction(1, 2)):
+        assert type(arguments.number(value, "x")) is float
+        assert arguments.number(value, "x") == 0.5
+    assert arguments.number(3, "x") == 3.0
+    assert arguments.number(np.int8(3), "x") == 3.0
+    assert arguments.number(0, "x", UNIT) == 0.0
+    with pytest.raises(ValueError, match=r"^x: expected a number in \[0, 1\), received 1\.0$"):
+        arguments.number(1, "x", UNIT)
+    with pytest.raises(ValueError, match=r"^x: expected a finite number >= 0, received inf$"):
+        arguments.number(fractions.Fraction(10**400), "x")
+
+
+def test_whole_number() -> None:
+    assert arguments.whole_number(3, "n", 1) == 3
+    assert type(arguments.whole_number(np.uint8(3), "n", 1)) is int
+    assert arguments.whole_number(2**63 - 1, "n", 0) == 2**63 - 1
+    for value, error in (
+        (0, ValueError),
+        (2**63, ValueError),
+        (1.0, TypeError),
+        (True, TypeError),
+        (np.True_, TypeError),
+        (None, TypeError),
+    ):
+        with pytest.raises(error, match=r"^n: expected an integer >= 1"):
+            arguments.whole_number(value, "n", 1)
+
+
+def test_flag_and_choice() -> None:
+    assert arguments.flag(np.True_, "f") is True
+    assert arguments.flag(False, "f") is False
+    with pytest.raises(TypeError, match=r"^f: expected True or False, received 1 \(int\)$"):
+        arguments.flag(1, "f")
+    assert arguments.choice("a", "c", ("a", "b")) == "a"
+    with pytest.raises(ValueError, match=r"^c: expected one of 'a', 'b'; received 'c'$"):
+        arguments.choice("c", "c", ("a", "b"))
+
+
+def test_long_values_are_cut_short_in_messages() -> None:
+    with pytest.raises(TypeError) as caught:
+        arguments.number("x" * 1000, "lr")
+    assert len(str(caught.value)) < 150
+    assert "..." in str(caught.value)
+
+
+def test_hyperparameters_fills_in_defaults() -> None:
+    assert arguments.hyperparameters(RULES["adam"], {}) == RULES["adam"].defaults
+    given = arguments.hyperparameters(RULES["adam"], {"betas": [0, 0.5], "eps": 1})
+    assert given == {"betas": (0.0, 0.5), "eps": 1.0, "eps_root": 0.0}
+    assert type(given["eps"]) is float
+
+
+def test_disjoint_in_any_order_and_number() -> None:
+    buffer = np.zeros(100)
+    pieces = [(f"piece {i}", buffer[10 * i : 10 * i + 10]) for i in range(10)]
+    arguments.disjoint(reversed(pieces))
+    arguments.disjoint([*pieces, ("empty", buffer[35:35])])
+    arguments.disjoint([])
+    for overlapping in (buffer[9:11], buffer[95:96], buffer[:1], buffer):
+        with pytest.raises(ValueError, match="overlap in memory: expected arrays that share no element"):
+            arguments.disjoint([*pieces, ("more", overlapping)])
+    with pytest.raises(ValueError, match=r"^a and c overlap"):  # a long one over a short one, and another after that
+        arguments.disjoint([("a", buffer[0:50]), ("b", buffer[60:70]), ("c", buffer[40:41])])
+
+
+@pytest.mark.parametrize("value", [np.zeros(3), np.zeros((2, 3), np.float32), np.zeros(()), np.zeros((0, 3)), np.zeros((3, 1)).T])
+def test_array_takes(value: Any) -> None:
+    arguments.array(value, "a")
+
+
+def test_read_only_where_it_is_only_read() -> None:
+    value = np.broadcast_to(np.zeros(1), (1,))
+    arguments.array(value, "a", writeable=False)
+    with pytest.raises(ValueError, match=r"^a: expected a writeable array, received a read-only one$"):
+        arguments.array(value, "a")

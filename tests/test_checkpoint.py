@@ -1,0 +1,117 @@
+"""State in a safetensors file: the same bits back, in every structure, and a file that is whole or not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastopt
+from fastopt import checkpoint
+from tests.conftest import AVAILABLE
+
+pytest.importorskip("safetensors", reason="fastopt[checkpoints] is not installed")
+
+BACKENDS = [name for name, there in AVAILABLE.items() if there is True]
+
+
+def _params(kind: str) -> Any:
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal((3, 4)), rng.standard_normal(5).astype(np.float32), np.array(2.0), np.empty((0, 2))]
+    return {"array": arrays[0], "sequence": arrays, "mapping": dict(zip("abcd", arrays, strict=True))}[kind]
+
+
+def _map(function: Any, params: Any) -> Any:
+    if isinstance(params, np.ndarray):
+        return function(params)
+    return {k: function(v) for k, v in params.items()} if isinstance(params, dict) else [function(p) for p in params]
+
+
+def _cosine(p: Any) -> Any:
+    return np.asarray(np.cos(p))  # of a 0-d array NumPy makes a scalar, which is no gradient
+
+
+def _arrays(params: Any) -> list[Any]:
+    if isinstance(params, np.ndarray):
+        return [params]
+    return list(params.values()) if isinstance(params, dict) else params
+
+
+@pytest.mark.parametrize("kind", ["array", "sequence", "mapping"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_resumed_run_has_the_bits_of_one_that_went_on(kind: str, backend: str, tmp_path: Path) -> None:
+    options = {"betas": (0.8, 0.99), "weight_decay": 0.1, "eps_root": 1e-9, "maximize": True}
+    params = _params(kind)
+    opt = fastopt.Adam(params, 0.02, amsgrad=True, **options)
+    for _ in range(3):
+        opt.step(_map(_cosine, params))
+    opt.lr = 0.007
+    opt.save(tmp_path / "run.safetensors")
+    copies = _map(np.copy, params)
+    resumed = fastopt.Adam(copies, amsgrad=True, backend=backend)
+    resumed.load(tmp_path / "run.safetensors")
+    assert (resumed.steps, resumed.lr) == (3, 0.007)
+    assert resumed.hyperparameters == opt.hyperparameters
+    for _ in range(3):
+        opt.step(_map(_cosine, params))
+        resumed.step(_map(_cosine, copies))
+    for a, b in zip(_arrays(params), _arrays(copies), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opt = fastopt.Adam(np.ones(3))
+    path = tmp_path / "run.safetensors"
+    opt.save(path)
+    before = path.read_bytes()
+    opt.step(np.ones(3))
+
+    def no_space(_: Path) -> None:
+        raise OSError("no space left on the device")
+
+    monkeypatch.setattr(checkpoint, "_flush", no_space)
+    with pytest.raises(OSError, match="no space left"):
+        opt.save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_transposed_state_is_stored_in_its_own_order(tmp_path: Path) -> None:
+    values = np.arange(6.0).reshape(2, 3).T
+    state = {"rule": "x", "steps": 0, "lr": 0.1, "hyperparameters": {}, "state": {"m": [values]}}
+    checkpoint.save(state, tmp_path / "file")
+    np.testing.assert_array_equal(checkpoint.load(tmp_path / "file", "sequence")["state"]["m"][0], values)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    opt = fastopt.SGD(np.ones(3), momentum=0.9)
+    (tmp_path / "text").write_text("not tensors")
+    with pytest.raises(ValueError, match="expected a safetensors file"):
+        opt.load(tmp_path / "text")
+    save_file({"b.0": np.ones(3)}, tmp_path / "foreign")
+    with pytest.raises(ValueError, match=r"expected a file that Optimizer\.save wrote .* received format None"):
+        opt.load(tmp_path / "foreign")
+    with pytest.raises(FileNotFoundError):
+        opt.load(tmp_path / "absent")
+
+
+def test_a_file_of_another_optimizer_changes_nothing(tmp_path: Path) -> None:
+    fastopt.Adam(np.ones(3)).save(tmp_path / "adam")
+    opt = fastopt.SGD(np.ones(3), momentum=0.9)
+    opt.step(np.ones(3))
+    before = opt.state_dict()["state"]["b"].copy()
+    with pytest.raises(ValueError, match=r"state_dict\['rule'\]: expected 'momentum', received 'adam'"):
+        opt.load(tmp_path / "adam")
+    np.testing.assert_array_equal(opt.state_dict()["state"]["b"], before)
+    assert opt.steps == 1
+
+
+def test_names_that_are_no_strings_are_refused(tmp_path: Path) -> None:
+    opt = fastopt.SGD({1: np.ones(2)}, momentum=0.9)
+    with pytest.raises(TypeError, match=r"save: expected parameters named by strings, received \[1\]"):
+        opt.save(tmp_path / "file")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,77 @@
+"""The oracle: it knows nothing of what it judges, and writes nothing."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastopt import reference
+from fastopt.rules.entry import RULES, Rule
+
+TREE = ast.parse(Path(reference.__file__).read_text())
+PACKAGED = [pytest.param(rule, id=rule.name) for rule in RULES.values()]
+
+
+def test_imports_numpy_and_the_standard_library_alone() -> None:
+    imported = set()
+    for node in ast.walk(TREE):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import"
+            imported.add(node.module)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in ("__import__", "import_module", "exec", "eval")
+    assert imported == {"__future__", "math", "typing", "numpy", "numpy.typing"}
+
+
+def test_states_each_rule_once_and_no_other() -> None:
+    public = {name for name, value in vars(reference).items() if inspect.isfunction(value) and not name.startswith("_")}
+    own = {name for name, rule in RULES.items() if rule.update.__module__.startswith("fastopt.")}
+    assert public == own | {"prepared"}
+
+
+def test_does_not_call_one_formula_from_another() -> None:
+    """Sharing would let one mistake hide another; only the step size of the Adams is shared."""
+    names = {node.name for node in TREE.body if isinstance(node, ast.FunctionDef)}
+    for function in TREE.body:
+        if isinstance(function, ast.FunctionDef):
+            called = {n.func.id for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+            assert called & names <= {"_adam_step_size"}, function.name
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rule", PACKAGED)
+def test_returns_new_arrays_of_the_same_dtype(rule: Rule, dtype: Any) -> None:
+    p, g, *states = (np.linspace(0.1, 1.0, 5).astype(dtype) for _ in range(2 + len(rule.states)))
+    before = [array.copy() for array in (p, g, *states)]
+    results = getattr(reference, rule.name)(p, g, *states, step=2, lr=0.1, **rule.defaults)
+    assert isinstance(results, tuple)
+    assert len(results) == 1 + len(states)
+    for result in results:
+        assert result.dtype == dtype
+        assert result.shape == p.shape
+        assert not any(np.shares_memory(result, given) for given in (p, g, *states))
+    assert all(np.array_equal(a, b) for a, b in zip((p, g, *states), before, strict=True))
+
+
+def test_prepared_by_hand() -> None:
+    p, g = np.array([2.0]), np.array([4.0])
+    plain: dict[str, Any] = {"lr": 0.25, "weight_decay": 0.0, "decoupled": False, "maximize": False, "grad_scale": 1.0}
+
+    def prepared(**changes: Any) -> tuple[float, float]:
+        new_p, new_g = reference.prepared(p, g, **{**plain, **changes})
+        return float(new_p[0]), float(new_g[0])
+
+    assert prepared() == (2.0, 4.0)
+    assert prepared(grad_scale=2.0) == (2.0, 2.0)
+    assert prepared(maximize=True) == (2.0, -4.0)
+    assert prepared(weight_decay=0.5) == (2.0, 5.0)
+    assert prepared(weight_decay=0.5, decoupled=True) == (1.75, 4.0)
+    assert prepared(weight_decay=0.5, decoupled=True, maximize=True, grad_scale=4.0) == (1.75, -1.0)
+    assert prepared(weight_decay=0.5, maximize=True) == (2.0, -3.0)

@@ -1,0 +1,100 @@
+"""Building without what is optional: no C compiler, and no threads. The install succeeds and says what is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.documents import ROOT
+
+COPIED = ("fastopt", "bench", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+
+
+def _wheel(folder: Path, compiler: str) -> Path:
+    """Builds a wheel of a copy of the sources with another compiler, and unpacks it."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / "tree" / name, ignore=shutil.ignore_patterns("*.so", "__pycache__", "_built.json"))
+        else:
+            shutil.copy(source, folder / "tree" / name)
+    environment = os.environ | {"CC": compiler, "LDSHARED": f"{compiler} -shared"}
+    command = [sys.executable, "setup.py", "-q", "bdist_wheel", "--dist-dir", str(folder)]
+    done = subprocess.run(command, cwd=folder / "tree", env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        wheel.extractall(folder / "site")
+    return folder / "site"
+
+
+def _run(site: Path, code: str) -> str:
+    environment = os.environ | {"PYTHONPATH": str(site), "FASTOPT_CACHE_DIR": str(site / "cache")}
+    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=site, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+STEP = """
+import numpy as np, fastopt
+assert fastopt.__file__.startswith({site!r}), fastopt.__file__
+print(fastopt.available_backends()["cython"])
+p, g = np.ones(200_000, np.float32), np.full(200_000, 0.5, np.float32)
+q = p.copy()
+opt = fastopt.Adam(p)
+opt.step(g)
+fastopt.Adam(q, backend="numpy").step(g)
+print(opt.backend, bool((p == q).all()))
+"""
+
+
+@pytest.fixture(scope="module")
+def without_compiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _wheel(tmp_path_factory.mktemp("no_compiler"), "/nonexistent/cc")
+
+
+def test_without_a_compiler_the_install_succeeds_and_says_so(without_compiler: Path) -> None:
+    assert not list(without_compiler.rglob("*.so"))
+    report = json.loads((without_compiler / "fastopt/backends/_built.json").read_text())
+    assert report["isas"] == []
+    assert "C compiler" in report["missing"][0]
+    reason, rest = _run(without_compiler, STEP.format(site=str(without_compiler))).splitlines()
+    assert reason == "the extension was not built: not found: a C compiler that finds Python's headers"
+    assert rest == "numba True"
+
+
+def test_without_a_compiler_info_names_what_is_missing(without_compiler: Path) -> None:
+    output = _run(without_compiler, "from fastopt.cli import main; main(['info', '--no-measure'])")
+    assert "C compiler" in output
+    assert "auto picks   numba" in output
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="takes gcc, to pass it on without threads")
+def test_without_threads_the_kernels_run_in_one_thread(tmp_path: Path) -> None:
+    compiler = tmp_path / "cc"
+    compiler.write_text(
+        '#!/bin/sh\nfor a in "$@"; do [ "$a" = -DFASTOPT_THREADS ] && { echo "no threads here" >&2; exit 1; }; done\nexec gcc "$@"\n'
+    )
+    compiler.chmod(0o755)
+    site = _wheel(tmp_path, str(compiler))
+    report = json.loads((site / "fastopt/backends/_built.json").read_text())
+    assert report["threads"] is False
+    assert any("POSIX threads" in missing for missing in report["missing"])
+    reason, rest = _run(site, STEP.format(site=str(site))).splitlines()
+    assert reason == "True"
+    assert rest == "cython True"
+    refused = (
+        "import numpy as np, fastopt\n"
+        "try:\n    fastopt.SGD(np.ones(3), backend='cython', num_threads=2)\n"
+        "except ValueError as error:\n    print(error)"
+    )
+    assert (
+        _run(site, refused).strip()
+        == "num_threads: expected None or 1 (the launcher of compiled kernels was built without threads), received 2"
+    )

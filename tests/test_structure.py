@@ -1,0 +1,54 @@
+"""Structures: an array, a sequence, a mapping. (What is refused, and how: tests/test_bad_calls.py.)"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastopt.structure import Structure
+
+A, B, C = np.zeros(1), np.zeros(2), np.zeros(3)
+
+
+def test_array() -> None:
+    structure, arrays = Structure.of(A)
+    assert structure == Structure("array", 1)
+    assert arrays[0] is A
+    assert structure.flatten(B, "grads")[0] is B
+    assert structure.label(0, "grads") == "grads"
+    assert structure.restore([C]) is C
+
+
+@pytest.mark.parametrize("make", [list, tuple, iter], ids=["list", "tuple", "iterator"])
+def test_sequence(make: type) -> None:
+    structure, arrays = Structure.of(make([A, B]))
+    assert structure == Structure("sequence", 2)
+    assert arrays[0] is A
+    assert arrays[1] is B
+    assert structure.flatten(make([C, A]), "grads") == [C, A]
+    assert structure.label(1, "grads") == "grads[1]"
+    assert structure.restore([A, B]) == [A, B]
+
+
+def test_sequence_is_not_the_callers_list() -> None:
+    given = [A, B]
+    _, arrays = Structure.of(given)
+    given.append(C)
+    assert len(arrays) == 2
+
+
+def test_mapping() -> None:
+    structure, arrays = Structure.of({"w": A, 7: B})
+    assert structure == Structure("mapping", 2, ("w", 7))
+    assert structure.flatten({7: C, "w": A}, "grads") == [A, C]
+    assert (structure.label(0, "grads"), structure.label(1, "grads")) == ("grads['w']", "grads[7]")
+    assert structure.restore(arrays) == {"w": A, 7: B}
+    assert list(structure.restore(arrays)) == ["w", 7]
+
+
+def test_mapping_refuses_other_names() -> None:
+    structure, _ = Structure.of({"w": A, "b": B})
+    with pytest.raises(ValueError, match=r"^grads: expected the names of params; 'b' is missing \(1 in all\)$"):
+        structure.flatten({"w": A, "c": B}, "grads")
+    with pytest.raises(ValueError, match=r"^x: expected the names of params; received 'c' besides \(2 in all\)$"):
+        structure.flatten({"w": A, "b": B, "c": C, "d": C}, "x")

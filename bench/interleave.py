@@ -21,19 +21,31 @@ __all__ = ["Contender", "interleave", "per_step"]
 BLOCK = 0.004
 """Seconds that a timed block lasts at the least: a thousand times what the clock and the call around it cost."""
 
+SETTLE = 0.012
+"""Seconds of rest after a contender whose threads go on polling: OpenMP's do for some milliseconds, and the next contender
+would be timed with a core less."""
+
 MOST_ROUNDS, FEWEST_ROUNDS = 30, 3
 
 
 @dataclass
 class Contender:
-    """Something that can be stepped. `prepare`, if given, runs untimed before each step (a new gradient, say)."""
+    """Something that can be stepped.
+
+    `prepare`, if given, runs untimed before each step (a new gradient, say); `polls` says that it leaves threads behind
+    that poll.
+    """
 
     step: Callable[[], object]
     prepare: Callable[[], object] | None = None
+    polls: bool = False
     seconds: list[float] = field(default_factory=list)
 
     def block(self, steps: int) -> float:
-        """Makes some steps and returns the seconds they took together."""
+        """Makes some steps and returns the seconds they took together, after one that is not timed: caches and threads wake up."""
+        if self.prepare is not None:
+            self.prepare()
+        self.step()
         if self.prepare is None:
             start = time.perf_counter()
             for _ in range(steps):
@@ -63,10 +75,16 @@ def interleave(benchmark: Any, contenders: Mapping[str, Contender], budget: floa
     """
     names = list(contenders)
     subject = contenders[names[0]]
+
+    def rest_after(contender: Contender) -> None:
+        if contender.polls:
+            time.sleep(SETTLE)
+
     steps = {name: contender.steps_for(BLOCK) for name, contender in contenders.items()}
     start = time.perf_counter()
     for name, contender in contenders.items():
         contender.block(steps[name])
+        rest_after(contender)
     round_takes = time.perf_counter() - start
     rounds = max(FEWEST_ROUNDS, min(MOST_ROUNDS, int(budget / max(round_takes, 1e-9))))
 
@@ -75,6 +93,7 @@ def interleave(benchmark: Any, contenders: Mapping[str, Contender], budget: floa
         order = names[1:]
         for name in order[turn % len(order) :] + order[: turn % len(order)] if order else []:
             contenders[name].seconds.append(contenders[name].block(steps[name]) / steps[name])
+            rest_after(contenders[name])
         return (steps[names[0]],), {}
 
     if subject.prepare is None:

@@ -32,6 +32,9 @@ class Peer(ABC):
     slow = False
     """Whether sizes beyond the caches would take it seconds a step."""
 
+    polls = False
+    """Whether its threads go on polling after a step."""
+
     uses_up_gradients = False
     """Whether a step overwrites the gradients, so that the next one needs them anew."""
 
@@ -54,6 +57,7 @@ class Peer(ABC):
 
 class _Torch(Peer):
     needs = "torch"
+    polls = True
     options: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, params: Arrays, grads: Arrays, threads: int) -> None:
@@ -117,6 +121,7 @@ class Optax(Peer):
     """`optax.adam` under `jax.jit` with donated buffers, waited for."""
 
     needs = "optax"
+    polls = True
 
     def __init__(self, params: Arrays, grads: Arrays, threads: int) -> None:
         import jax

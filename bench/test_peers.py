@@ -63,7 +63,7 @@ def test_beside_peers(benchmark: Any, profile: str, threads: int, installed: lis
     for name in installed:
         if not (PEERS[name].slow and elements > LARGE):
             contenders[name] = _peer(name, shapes, threads, fresh)
-    contenders["ceiling"] = Contender(probe(elements, 2, np.float32, threads))
+    contenders["ceiling"] = Contender(probe(elements, 2, np.float32, threads), polls=True)
     interleave(
         benchmark,
         contenders,
@@ -106,5 +106,5 @@ def _peer(name: str, shapes: list[Any], threads: int, fresh: bool) -> Contender:
             array[...] = g
 
     if fresh:
-        return Contender(peer.step, prepare=lambda: peer.new_gradients([g.copy() for g in grads]))
-    return Contender(peer.step, prepare=restore if peer.uses_up_gradients else None)
+        return Contender(peer.step, lambda: peer.new_gradients([g.copy() for g in grads]), peer.polls)
+    return Contender(peer.step, restore if peer.uses_up_gradients else None, peer.polls)

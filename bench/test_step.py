@@ -11,7 +11,7 @@ import fastopt
 from fastopt import RULES
 
 from .arrays import gpt2_shapes, random_arrays
-from .ceiling import MOST_STATES, probe
+from .ceiling import MOST_STATES, SERIAL_BELOW, probe
 from .interleave import Contender, interleave
 
 SIZES = {
@@ -51,7 +51,8 @@ def test_step(benchmark: Any, profile: str, threads: int, rule: str, backend: st
     contenders = {backend: Contender(lambda: opt.step(grads))}
     states = len(entry.states)
     if states <= MOST_STATES:
-        contenders["ceiling"] = Contender(probe(elements, states, dtype, threads))
+        shared_out = elements * entry.bytes_per_parameter(params[0].itemsize) >= SERIAL_BELOW
+        contenders["ceiling"] = Contender(probe(elements, states, dtype, threads), polls=shared_out and threads > 1)
     interleave(
         benchmark,
         contenders,

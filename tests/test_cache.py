@@ -136,8 +136,9 @@ import numpy as np, fastopt
 from fastopt.backends import numba_backend
 p = np.ones(3)
 fastopt.SGD(p, lr=0.5, backend="numba").step(np.ones(3))
-compiled = [m.compiled for m in numba_backend._modules.values()]
-print(len(compiled), sum(c.cache_hits for c in compiled), p[0])
+modules = list(numba_backend._modules.values())
+hits = sum(m.compiled.cache_hits if hasattr(m, "compiled") else sum(m.serial.stats.cache_hits.values()) for m in modules)
+print(len(modules), hits, p[0])
 """
     environment = {**os.environ, "FASTOPT_CACHE_DIR": str(tmp_path)}
     answers = [

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from functools import cache as once
 from functools import partial
 from importlib.machinery import ModuleSpec
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -125,7 +124,7 @@ def _module(name: str, write: Any) -> ModuleType:
     key = f"{name}_{fingerprint(text + _primitives_fingerprint())}"
     if key not in _modules:
         if folder is not None:
-            path = folder / f"numba-{version('numba')}-python{sys.version_info[0]}.{sys.version_info[1]}" / f"{key}.py"
+            path = folder / f"numba-{_numba_version()}-python{sys.version_info[0]}.{sys.version_info[1]}" / f"{key}.py"
             try:
                 cache.store(path, text)
                 _modules[key] = _imported(key, path)
@@ -134,6 +133,12 @@ def _module(name: str, write: Any) -> ModuleType:
                 text = write(False)
         _modules[key] = _executed(key, text)
     return _modules[key]
+
+
+def _numba_version() -> str:
+    import numba
+
+    return str(numba.__version__)
 
 
 def _imported(name: str, path: Path) -> ModuleType:

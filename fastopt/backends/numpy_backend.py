@@ -44,7 +44,7 @@ class Runner:
     def __init__(self, rule: Rule, work: WorkList) -> None:
         self.work = work
         if rule.reference is not None:
-            self.formula: Callable[..., tuple[Any, ...]] = rule.reference
+            self.formula: Callable[..., tuple[Any, ...]] = _tried(rule, rule.reference)
         elif has_reference(rule):
             self.formula = getattr(reference, rule.name)
         else:
@@ -70,6 +70,18 @@ class Runner:
     def all_finite(self, gradients: list[Any]) -> bool:
         """Whether every element of every gradient is finite."""
         return all(np.isfinite(g).all() for g in gradients)
+
+
+def _tried(rule: Rule, formula: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """A reference from outside, once it has shown on one element that it answers with p and each state."""
+    arrays = [np.ones(1) for _ in range(2 + len(rule.states))]
+    results = formula(*arrays, step=1, lr=0.5, **rule.defaults)
+    if not isinstance(results, tuple) or len(results) != 1 + len(rule.states):
+        received = f"{len(results)} values" if isinstance(results, tuple) else type(results).__name__
+        raise ValueError(
+            f"rule {rule.name!r}: expected of its reference a tuple (p{''.join(', ' + s for s in rule.states)}), received {received}"
+        )
+    return formula
 
 
 def _formula_from_text(rule: Rule) -> Callable[..., tuple[Any, ...]]:

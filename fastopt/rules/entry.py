@@ -37,6 +37,9 @@ class Interval:
         return f"a number in [{self.low:g}, {self.high:g}{']' if self.high_included else ')'}"
 
 
+MOST_SCALARS = 62
+"""How many a rule may take: the compiled launcher has room for 64, and two precede every rule."""
+
 UNIT = Interval(0.0, 1.0)
 NON_NEGATIVE = Interval(0.0, math.inf)
 
@@ -228,6 +231,8 @@ def _check(entry: Rule) -> None:
     for name, _ in function.assignments:
         if name in entry.scalar_names:  # kernels read a scalar once, before the first element
             raise ValueError(f"rule {entry.name!r}: the scalar {name!r} is the same for every element; assign to another name")
+    if len(entry.scalar_names) > MOST_SCALARS:
+        raise ValueError(f"rule {entry.name!r}: expected at most {MOST_SCALARS} scalars, received {len(entry.scalar_names)}")
     values = entry.scalars(1, 1.0, **entry.defaults)
     if len(values) != len(entry.scalar_names):
         raise ValueError(

@@ -4,8 +4,9 @@ A machine drifts, most of all a shared one, so a ratio of two times of different
 times a block of steps of each contender, and a ratio is the median of the rounds' own ratios, with a bootstrap interval.
 A block is long enough to be a sample (the loop lies inside the timed region), and short enough for many rounds.
 
-The first contender is the subject: pytest-benchmark times its blocks, so they stand in its record like any other
-benchmark. The others are timed in the `setup` of each of its rounds, and stand in `extra_info["seconds"]`.
+The first contender is the subject: its blocks are the rounds of pytest-benchmark, in whose record they stand like any other
+benchmark, the step before the clock starts and all. The others take their turns in the `setup` of each round. Seconds a
+step of every contender, by its own clock, stand in `extra_info["seconds"]`: those are the figures to use.
 """
 
 from __future__ import annotations
@@ -96,15 +97,10 @@ def interleave(benchmark: Any, contenders: Mapping[str, Contender], budget: floa
             rest_after(contenders[name])
         return (steps[names[0]],), {}
 
-    if subject.prepare is None:
-        benchmark.pedantic(subject.block, setup=others, rounds=rounds, iterations=1, warmup_rounds=0)
-        subject.seconds = [block / steps[names[0]] for block in benchmark.stats.stats.data]
-    else:  # the record's own time has the preparation in it; the seconds below do not
+    def block(count: int) -> None:
+        subject.seconds.append(subject.block(count) / count)
 
-        def block(count: int) -> None:
-            subject.seconds.append(subject.block(count) / count)
-
-        benchmark.pedantic(block, setup=others, rounds=rounds, iterations=1, warmup_rounds=0)
+    benchmark.pedantic(block, setup=others, rounds=rounds, iterations=1, warmup_rounds=0)
     seconds = {name: contender.seconds for name, contender in contenders.items()}
     rounded = {name: [float(f"{value:.6g}") for value in values] for name, values in seconds.items()}
     benchmark.extra_info.update(info, subject=names[0], steps_per_round=steps, seconds=rounded)

@@ -81,7 +81,7 @@ def test_the_version_of_numba_is_in_the_folder(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("FASTOPT_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(numba_backend, "_modules", {})
     numba_backend.kernel(RULES["sgd"], False, np.dtype(np.float64))
-    monkeypatch.setattr(numba_backend, "version", lambda name: "99.9")
+    monkeypatch.setattr(numba_backend, "_numba_version", lambda: "99.9")
     monkeypatch.setattr(numba_backend, "_modules", {})
     numba_backend.kernel(RULES["sgd"], False, np.dtype(np.float64))
     folders = sorted(path.name for path in tmp_path.iterdir())

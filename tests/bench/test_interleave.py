@@ -41,6 +41,7 @@ def test_a_subject_that_needs_preparing_is_timed_without_it(benchmark: Any) -> N
     subject = Contender(lambda: used.append(made[-1]), prepare=lambda: made.append(len(made)))
     seconds = interleave(benchmark, {"a": subject}, 0.0)
     assert used == made  # once before each step
+    assert len(seconds["a"]) == FEWEST_ROUNDS
     assert max(seconds["a"]) < benchmark.stats.stats.max  # the block's own time has the preparation in it
 
 

@@ -22,6 +22,9 @@ __all__ = ["Contender", "interleave", "per_step"]
 BLOCK = 0.004
 """Seconds that a timed block lasts at the least: a thousand times what the clock and the call around it cost."""
 
+LONG = 0.03
+"""Seconds a step from which no other one goes before a timed block."""
+
 SETTLE = 0.012
 """Seconds of rest after a contender whose threads go on polling: OpenMP's do for some milliseconds, and the next contender
 would be timed with a core less."""
@@ -41,12 +44,17 @@ class Contender:
     prepare: Callable[[], object] | None = None
     polls: bool = False
     seconds: list[float] = field(default_factory=list)
+    takes: float = 0.0
 
     def block(self, steps: int) -> float:
-        """Makes some steps and returns the seconds they took together, after one that is not timed: caches and threads wake up."""
-        if self.prepare is not None:
-            self.prepare()
-        self.step()
+        """Makes some steps and returns the seconds they took together.
+
+        One step goes before that is not timed, to wake caches and threads, except where a step is long enough to do so.
+        """
+        if self.takes < LONG:
+            if self.prepare is not None:
+                self.prepare()
+            self.step()
         if self.prepare is None:
             start = time.perf_counter()
             for _ in range(steps):
@@ -62,10 +70,10 @@ class Contender:
 
     def steps_for(self, seconds: float) -> int:
         """How many steps make a block of that length; the calls it takes to find out are the warm-up."""
-        self.block(1)
         steps = 1
         while (took := self.block(steps)) < seconds:
             steps = max(steps + 1, min(10 * steps, math.ceil(1.2 * seconds * steps / max(took, 1e-9))))
+        self.takes = took / steps
         return steps
 
 
@@ -82,11 +90,7 @@ def interleave(benchmark: Any, contenders: Mapping[str, Contender], budget: floa
             time.sleep(SETTLE)
 
     steps = {name: contender.steps_for(BLOCK) for name, contender in contenders.items()}
-    start = time.perf_counter()
-    for name, contender in contenders.items():
-        contender.block(steps[name])
-        rest_after(contender)
-    round_takes = time.perf_counter() - start
+    round_takes = sum(steps[name] * contender.takes + SETTLE * contender.polls for name, contender in contenders.items())
     rounds = max(FEWEST_ROUNDS, min(MOST_ROUNDS, int(budget / max(round_takes, 1e-9))))
 
     def others() -> tuple[tuple[int], dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -32,19 +33,32 @@ BACKENDS = tuple(name for name, there in fastopt.available_backends().items() if
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     profile = metafunc.config.getoption("--profile")
-    workloads = {f"{size:,}": [size] for size in SIZES[profile]} | LISTS[profile]
     cells = [
         pytest.param(rule, backend, dtype, label, shapes, id=f"{rule}-{backend}-{dtype}-{label.replace(' ', '')}")
         for dtype in ("float32", "float64")
-        for label, shapes in workloads.items()
+        for label, shapes in _workloads(profile).items()
         for rule in RULES
         for backend in BACKENDS
     ]
     metafunc.parametrize(("rule", "backend", "dtype", "label", "shapes"), cells)
 
 
+@lru_cache(maxsize=1)
+def _arrays(profile: str, label: str, dtype: str) -> tuple[list[Any], list[Any]]:
+    """Parameters and gradients, the same for all rules: to fill large ones takes longer than to time a step on them."""
+    shapes = _workloads(profile)[label]
+    return random_arrays(shapes, dtype, seed=0), random_arrays(shapes, dtype, seed=len(shapes))
+
+
+_probe = lru_cache(maxsize=1)(probe)
+
+
+def _workloads(profile: str) -> dict[str, list[Any]]:
+    return {f"{size:,}": [size] for size in SIZES[profile]} | LISTS[profile]
+
+
 def test_step(benchmark: Any, profile: str, threads: int, rule: str, backend: str, dtype: str, label: str, shapes: list[Any]) -> None:
-    params, grads = random_arrays(shapes, dtype, seed=0), random_arrays(shapes, dtype, seed=len(shapes))
+    params, grads = _arrays(profile, label, dtype)
     entry = RULES[rule]
     opt = fastopt.Optimizer(params, entry, 1e-4, backend=backend, num_threads=None if backend == "numpy" else threads)
     elements = sum(math.prod(s) if isinstance(s, tuple) else s for s in shapes)
@@ -52,7 +66,7 @@ def test_step(benchmark: Any, profile: str, threads: int, rule: str, backend: st
     states = len(entry.states)
     if states <= MOST_STATES:
         shared_out = elements * entry.bytes_per_parameter(params[0].itemsize) >= SERIAL_BELOW
-        contenders["ceiling"] = Contender(probe(elements, states, dtype, threads), polls=shared_out and threads > 1)
+        contenders["ceiling"] = Contender(_probe(elements, states, dtype, threads), polls=shared_out and threads > 1)
     interleave(
         benchmark,
         contenders,

@@ -98,7 +98,8 @@ def test_compare_uses_the_case() -> None:
     seen: list[dict[str, Any]] = []
 
     def reference(p: Any, g: Any, *, step: int, lr: float, shift: float) -> Any:
-        seen.append({"step": step, "lr": lr, "shift": shift})
+        if p.size == 3:  # and not the trial on one element that goes before
+            seen.append({"step": step, "lr": lr, "shift": shift})
         return (p - lr * g + shift,)
 
     @fastopt.rule(hyperparameters={"shift": 0.5}, reference=reference)

@@ -249,3 +249,19 @@ def test_a_rule_written_anew_is_compiled_anew() -> None:
             fastopt.Optimizer(p, "changing", 0.5, backend=backend).step(np.array([1.0]))
             assert p[0] == expected
             assert compare(changing, backend, np.float64, Case("any", {}), lengths=(3,)) == 0
+
+
+@pytest.mark.parametrize(("answer", "received"), [((1.0,), "1 values"), ((1.0, 2.0, 3.0), "3 values"), ([1.0, 2.0], "list")])
+def test_a_reference_with_other_results_is_refused_before_anything_is_written(answer: Any, received: str) -> None:
+    def reference(p: Any, g: Any, m: Any, *, step: int, lr: float) -> Any:
+        return answer
+
+    @fastopt.rule(states=("m",), reference=reference)
+    def summing(p, g, m, lr):
+        m = m + g
+        return p - lr * m, m
+
+    p = np.ones(4)
+    with pytest.raises(ValueError, match=rf"rule 'summing': expected of its reference a tuple \(p, m\), received {received}"):
+        fastopt.Optimizer(p, summing, 0.1, backend="numpy")
+    assert (p == 1).all()

@@ -22,7 +22,7 @@ __all__ = ["PARALLEL_FROM", "WAKE_FROM", "LaunchedRunner", "launcher", "thread_c
 PARALLEL_FROM = 300_000
 """Bytes of traffic from which helpers that are awake make a step faster (see CONTRIBUTING, "Threads")."""
 
-WAKE_FROM = 16_000_000
+WAKE_FROM = 1_500_000
 """Bytes of traffic from which helpers that sleep are worth waking."""
 
 

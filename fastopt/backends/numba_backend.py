@@ -68,16 +68,19 @@ class NumbaRunner:
         traffic = work.elements * rule.bytes_per_parameter(work.dtype.itemsize)
         self.several = work.threads > 1 and traffic >= PARALLEL_FROM
         self.update, self.finite = update, finite
+        self.alone, self.shared = self._arguments(work.serial), self._arguments(work.parallel)
+
+    def _arguments(self, bounds: NDArray[np.int64]) -> tuple[int, ...]:
+        """What a kernel is called with; to ask an array for its address takes a microsecond, so it is asked once."""
+        work = self.work
+        arrays = work.addresses.ctypes.data, work.addresses.shape[1], work.rows.ctypes.data
+        return (*arrays, bounds.ctypes.data, len(bounds), self.scalars.ctypes.data)
 
     def _call(self, module: ModuleType) -> int:
-        work = self.work
-        several = self.several and not threads.forked()
-        bounds = work.parallel if several else work.serial
-        arguments = (work.addresses.shape[1], work.rows.ctypes.data, bounds.ctypes.data, len(bounds), self.scalars.ctypes.data)
-        if not several:
-            return int(module.serial(work.addresses.ctypes.data, *arguments))
+        if not self.several or threads.forked():
+            return int(module.serial(*self.alone))
         with _launching:
-            return int(module.parallel(work.addresses.ctypes.data, *arguments))
+            return int(module.parallel(*self.shared))
 
     def run(self, gradients: list[Any], step: int, settings: Settings, grad_scale: float) -> None:
         """One step, on the gradients that the work list was refreshed with."""

@@ -72,10 +72,11 @@ def available_backends() -> dict[str, bool | str]:
 def pick(rule: Rule) -> tuple[str, str]:
     """The backend that `auto` takes for a rule, and why.
 
-    The order comes from cost. A step costs the same in cython and numba, and the first one 1 ms in cython and 0.3 to
-    0.8 s in numba (import, compilation): so cython, as long as it has the rule compiled. A rule from outside the package
-    would have to go through a C compiler first, which takes seconds: numba. NumPy takes 8 times longer at 1,000
-    parameters and up to 80 times at a million. `fastopt info` measures all of these on the machine at hand.
+    The order comes from cost. A step costs the same in cython and numba; to build an optimizer and make the first step
+    in a new process takes 10 ms in cython and 0.4 to 0.8 s in numba (import, compilation): so cython, as long as it has
+    the rule compiled. A rule from outside the package would have to go through a C compiler first, which takes seconds:
+    numba. NumPy takes 8 times longer at 1,000 parameters and 10 to 20 times at a million. `fastopt info` measures all of
+    these on the machine at hand.
     """
     from fastopt.backends import cython_backend, numba_backend
 

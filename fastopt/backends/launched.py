@@ -20,7 +20,7 @@ except ImportError as error:
 __all__ = ["PARALLEL_FROM", "WAKE_FROM", "LaunchedRunner", "launcher", "thread_count"]
 
 PARALLEL_FROM = 300_000
-"""Bytes of traffic from which helpers that are awake make a step faster (see CONTRIBUTING, "Threads")."""
+"""Bytes of traffic from which helpers that are awake are called (see CONTRIBUTING, "Threads")."""
 
 WAKE_FROM = 1_500_000
 """Bytes of traffic from which helpers that sleep are worth waking."""

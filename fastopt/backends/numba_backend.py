@@ -1,7 +1,7 @@
 """The `numba` backend: kernels compiled on first use for the CPU at hand, and kept on disk.
 
 Numba compiles the loop over rows. Where the compiled launcher is there (`fastopt.backends.launched`), it calls that loop
-by its address, as it calls Cython's: entering Numba's dispatcher and its parallel scheduler costs 2 us more a step, 10 %
+by its address, as it calls Cython's: entering Numba's dispatcher and its parallel scheduler costs 1 to 2 us more a step, 10 %
 at 100,000 parameters. Where it is not, Numba's own `prange` shares the rows out. How many threads work is then the number
 of shares, not `numba.set_num_threads`, which would change the caller's setting too; and one lock goes around parallel
 launches, because Numba's `workqueue` layer, which it takes without OpenMP, ends the process when two threads enter it.

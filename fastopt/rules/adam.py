@@ -8,8 +8,8 @@ Multiplying numerator and denominator by sqrt(c2) moves the corrections into sca
 
     p <- p - step_size m / (sqrt(v + c2 eps_root) + sqrt(c2) eps),     step_size = lr sqrt(c2) / c1
 
-One square root and one division an element remain. Both are what the kernel's speed in cache hangs on: the form with
-a second division (by sqrt(c2), as torch's unfused loop has it) is the slower one.
+One square root and one division an element remain, which are the slow operations; torch's unfused loop has a second
+division, by sqrt(c2).
 """
 
 from __future__ import annotations

@@ -72,13 +72,15 @@ class _Progress:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         self.done += 1
-        elapsed = time.monotonic() - self.started
-        line = f"{self.done}/{self.total}  {elapsed:4.0f} s  {nodeid.split('::')[-1]}"
-        if sys.__stdout__ is not None and sys.__stdout__.isatty():
-            sys.__stdout__.write(f"\r\x1b[K{line[:150]}")
+        console = sys.__stdout__  # pytest holds sys.stdout back while it runs a test
+        if console is None:
+            return
+        line = f"{self.done}/{self.total}  {time.monotonic() - self.started:4.0f} s  {nodeid.split('::')[-1]}"
+        if console.isatty():
+            console.write(f"\r\x1b[K{line[:150]}")
         elif self.done % max(1, self.total // 20) == 0 or self.done == self.total:
-            sys.__stdout__.write(f"{line}\n")  # type: ignore[union-attr]
-        sys.__stdout__.flush()  # type: ignore[union-attr]
+            console.write(f"{line}\n")
+        console.flush()
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """No letter a test: the line above says more."""

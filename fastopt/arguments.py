@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from fastopt.rules.entry import NON_NEGATIVE, HyperparameterValue, Interval, Rule
 from fastopt.settings import Settings
 
-__all__ = ["array", "choice", "disjoint", "flag", "grad_scale", "gradient", "hyperparameters", "number", "settings", "whole_number"]
+__all__ = ["alike", "array", "choice", "flag", "grad_scale", "gradient", "hyperparameters", "number", "settings", "whole_number"]
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 Array = NDArray[Any]
@@ -127,18 +126,15 @@ def array(value: Any, label: str, writeable: bool = True) -> None:
 def gradient(value: Any, label: str, parameter: Array, parameter_label: str) -> None:
     """An array that a kernel can read as the gradient of a parameter. Raises TypeError or ValueError."""
     array(value, label, writeable=False)
+    alike(value, label, parameter, parameter_label)
+
+
+def alike(value: Any, label: str, parameter: Any, parameter_label: str) -> None:
+    """An array of the dtype and shape of a parameter. Raises TypeError or ValueError."""
     if value.dtype != parameter.dtype:
         raise TypeError(f"{label}: expected dtype {_dtype(parameter)} like {parameter_label}, received {_dtype(value)}")
     if value.shape != parameter.shape:
         raise ValueError(f"{label} has shape {value.shape}, its parameter {parameter_label} has shape {parameter.shape}")
-
-
-def disjoint(arrays: Iterable[tuple[str, Array]]) -> None:
-    """Arrays of which no two share memory; they are contiguous. Raises ValueError naming the two."""
-    extents = sorted((a.ctypes.data, a.ctypes.data + a.nbytes, label) for label, a in arrays if a.nbytes)
-    for (_, end, first), (start, _, second) in pairwise(extents):
-        if start < end:
-            raise ValueError(f"{first} and {second} overlap in memory: expected arrays that share no element")
 
 
 def _masked(value: Any) -> bool:

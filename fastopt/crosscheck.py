@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastopt import backends
 from fastopt.optimizers.base import Optimizer
 from fastopt.rules.entry import Hyperparameter, HyperparameterValue, Rule
 
@@ -121,18 +122,33 @@ def compare(
         own = awkward_arrays(lengths, dtype, np.random.default_rng(1), False)
         for p, values in zip(own, start, strict=True):
             p[...] = values
-        params.append(own)
-        optimizers.append(Optimizer(own, rule, 0.01, backend=name, num_threads=threads, **case.options))
+        params.append(_placed(own, name))
+        optimizers.append(Optimizer(params[-1], rule, 0.01, backend=name, num_threads=threads, **case.options))
     for step in range(steps):
         gradients = awkward_arrays(lengths, dtype, rng, special)
         for optimizer in optimizers:
             optimizer.lr = 0.01 / (1 + step)
-            optimizer.step(gradients, grad_scale=case.grad_scale)
+            optimizer.step(_placed(gradients, optimizer.backend), grad_scale=case.grad_scale)
     return max(ulp_distance(a, b) for a, b in _pairs(params, optimizers))
 
 
-def _pairs(params: list[list[Array]], optimizers: list[Optimizer]) -> Iterator[tuple[Array, Array]]:
-    yield from zip(*params, strict=True)
-    states = [optimizer.state_dict()["state"] for optimizer in optimizers]
+def _placed(arrays: list[Array], backend: str) -> list[Any]:
+    """The arrays in the memory that a backend works in, as far from the beginning of a cache line as they are."""
+    if backend in backends.HOST:
+        return arrays
+    from fastopt.cuda.memory import from_host
+
+    return [from_host(array, offset=array.ctypes.data % 64) for array in arrays]
+
+
+def _pairs(params: list[list[Any]], optimizers: list[Optimizer]) -> Iterator[tuple[Array, Array]]:
+    yield from zip(*([p if isinstance(p, np.ndarray) else _fetched(p) for p in own] for own in params), strict=True)
+    states: list[Any] = [optimizer.state_dict()["state"] for optimizer in optimizers]
     for name in states[0]:
         yield from zip(states[0][name], states[1][name], strict=True)
+
+
+def _fetched(array: Any) -> Array:
+    from fastopt.cuda.memory import to_host
+
+    return to_host(array)

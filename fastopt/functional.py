@@ -12,9 +12,8 @@ import inspect
 from functools import cache
 from typing import Any, Protocol
 
-from fastopt import arguments, backends
+from fastopt import arguments, backends, memory
 from fastopt.rules.entry import RULES, Rule, find
-from fastopt.worklist import WorkList
 
 __all__ = ["apply"]
 
@@ -37,12 +36,13 @@ def apply(
     grad_scale: float = 1.0,
     backend: str = "auto",
     num_threads: int | None = None,
+    stream: Any = None,
     **hyperparameters: Any,
 ) -> None:
     """One step of a rule on one parameter, in place.
 
-    `arrays` are p, g and the rule's states, NumPy arrays of one shape and dtype (float32 or float64), C-contiguous and
-    disjoint; all but g are written. `step` counts from 1. The rest is as for `fastopt.Optimizer`.
+    `arrays` are p, g and the rule's states, all NumPy arrays or all on one device, of one shape and dtype (float32 or float64),
+    C-contiguous and disjoint; all but g are written. `step` counts from 1. The rest is as for `fastopt.Optimizer`.
 
     Raises TypeError or ValueError before anything is written.
     """
@@ -53,15 +53,14 @@ def apply(
     steps = arguments.whole_number(step, "step", 1)
     settings = arguments.settings(entry, lr, weight_decay, decoupled_weight_decay, maximize, hyperparameters)
     grad_scale = arguments.grad_scale(grad_scale)
-    p, g, *states = arrays
-    arguments.array(p, "p")
+    place = memory.of(arrays, names)
+    p, *states = (place.view(array, name) for array, name in zip((arrays[0], *arrays[2:]), ("p", *entry.states), strict=True))
     for name, state in zip(entry.states, states, strict=True):
-        arguments.gradient(state, name, p, "p")
-        arguments.array(state, name)
-    _, module = backends.choose(backend, entry)
-    work = WorkList([p], [states], ["p"], ["g"], module.thread_count(num_threads))
-    work.refresh([g])
-    module.prepare(entry, settings.coupled, work).run([g], steps, settings, grad_scale)
+        arguments.alike(state, name, p, "p")
+    _, module = backends.choose(backend, entry, place)
+    work = place.work_list([p], [states], ["p"], ["g"], module.thread_count(num_threads))
+    work.refresh([arrays[1]], stream)
+    module.prepare(entry, settings.coupled, work).run([arrays[1]], steps, settings, grad_scale)
 
 
 @cache

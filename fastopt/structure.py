@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fastopt import memory
+
 __all__ = ["Structure"]
 
 
@@ -22,7 +24,7 @@ class Structure:
     @classmethod
     def of(cls, params: Any) -> tuple[Structure, list[Any]]:
         """The structure of `params`, and its arrays in order. Raises TypeError for what is none of the three, ValueError if empty."""
-        if isinstance(params, np.ndarray):
+        if memory.is_array(params):
             return cls("array", 1), [params]
         if isinstance(params, Mapping):
             if not params:
@@ -40,7 +42,7 @@ class Structure:
         if self.kind == "sequence":
             if isinstance(values, list):
                 arrays = values
-            elif isinstance(values, Iterable) and not isinstance(values, str | bytes | np.ndarray | Mapping):
+            elif isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping) and not memory.is_array(values):
                 arrays = list(values)
             else:
                 raise TypeError(f"{argument}: expected a sequence of {self.length} arrays, like params; received {type(values).__name__}")
@@ -48,7 +50,7 @@ class Structure:
                 raise ValueError(f"{argument}: expected {self.length} arrays, one for each parameter; received {len(arrays)}")
             return arrays
         if self.kind == "array":
-            if not isinstance(values, np.ndarray):
+            if not isinstance(values, np.ndarray) and not memory.is_array(values):
                 raise TypeError(f"{argument}: expected one array, like params; received {type(values).__name__}")
             return [values]
         return self._flatten_mapping(values, argument)

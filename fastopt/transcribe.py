@@ -15,7 +15,7 @@ from __future__ import annotations
 import ast
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fastopt.rules.entry import Rule
@@ -87,16 +87,27 @@ def _refuse_collisions(rule: Rule, scalars: list[str]) -> None:
 
 
 class _Speller(ast.NodeTransformer):
-    def __init__(self, functions: Mapping[str, str], conditional: str | None) -> None:
-        self.functions = functions
-        self.conditional = conditional
+    def __init__(
+        self,
+        functions: Mapping[str, str],
+        conditional: str | None,
+        operators: Mapping[type[ast.operator], str] | None,
+        naming: Callable[[str], str],
+    ) -> None:
+        self.functions, self.conditional, self.operators, self.naming = functions, conditional, operators, naming
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
-        return ast.Name(variable(node.id), ast.Load())
+        return ast.Name(self.naming(node.id), ast.Load())
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         assert isinstance(node.func, ast.Name)
         return ast.Call(ast.Name(self.functions[node.func.id], ast.Load()), [self.visit(a) for a in node.args], [])
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        left, right = self.visit(node.left), self.visit(node.right)
+        if self.operators is None:
+            return ast.BinOp(left, node.op, right)
+        return ast.Call(ast.Name(self.operators[type(node.op)], ast.Load()), [left, right], [])
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         parts = [self.visit(part) for part in (node.test, node.body, node.orelse)]
@@ -110,14 +121,21 @@ def variable(name: str) -> str:
     return name + "_"
 
 
-def spell(body: LoopBody, functions: Mapping[str, str], conditional: str | None = None) -> list[str]:
+def spell(
+    body: LoopBody,
+    functions: Mapping[str, str],
+    conditional: str | None = None,
+    operators: Mapping[type[ast.operator], str] | None = None,
+    naming: Callable[[str], str] = variable,
+) -> list[str]:
     """The body's lines as text that Python, Numba and Cython read alike.
 
     `functions` says what each function of the language of rules is called; `conditional` names a function
-    `(test, then, otherwise)` where `a if test else b` does not work (on NumPy arrays).
+    `(test, then, otherwise)` where `a if test else b` does not work (on NumPy arrays); `operators` names functions for
+    `+ - * /` where the operators would not do just that (on a GPU); `naming` is what a rule's names are called.
     """
-    speller = _Speller(functions, conditional)
-    return [f"{variable(name)} = {ast.unparse(speller.visit(copy.deepcopy(value)))}" for name, value in body.lines]
+    speller = _Speller(functions, conditional, operators, naming)
+    return [f"{naming(name)} = {ast.unparse(speller.visit(copy.deepcopy(value)))}" for name, value in body.lines]
 
 
 def fingerprint(text: str) -> str:

@@ -17,13 +17,14 @@ in compiled code where it was built (`fastopt._gather`): 10 to 50 us for a thous
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import arguments
+from fastopt.extents import Extents, Span
 
 try:
     from fastopt._gather import Gatherer
@@ -58,6 +59,9 @@ class WorkList:
     Raises ValueError if any two of the arrays overlap.
     """
 
+    recording = False
+    """Whether a step is captured instead of made, as it can be on a device."""
+
     def __init__(
         self,
         params: Sequence[Array],
@@ -73,7 +77,7 @@ class WorkList:
         self.threads = threads
         self.dtype: np.dtype[Any] = self.params[0].dtype if self.params else np.dtype(np.float32)
         self.elements = sum(p.size for p in self.params)
-        arguments.disjoint(self._named_arrays())
+        self.extents = Extents(list(self._written()))
         width = 2 + (len(self.states[0]) if self.states else 0)
         self.addresses = np.zeros((len(self.params), width), np.int64)
         for row, p, own in zip(self.addresses, self.params, self.states, strict=True):
@@ -83,17 +87,18 @@ class WorkList:
         self.parallel = np.ascontiguousarray(np.stack([self.pieces[::PIECES, 0], self.pieces[PIECES - 1 :: PIECES, 1]], axis=1))
         self.serial = np.array([[0, len(self.rows)]], np.int64)
         self._shapes = [p.shape for p in self.params]
-        self._extents = _extents(self.params, self.states)
         self._gatherer = None
         if Gatherer is not None:
-            self._gatherer = Gatherer(self.params, self.dtype.num, self.addresses, *self._extents)
+            self._gatherer = Gatherer(self.params, self.dtype.num, self.addresses, self.extents.low, self.extents.high)
 
-    def refresh(self, gradients: list[Any]) -> None:
+    def refresh(self, gradients: list[Any], stream: None = None) -> None:
         """Takes the gradients of the coming step: checks each, and writes down where it lies.
 
         Raises TypeError or ValueError naming the gradient that cannot be used. Parameters are looked at again too:
-        one that was resized or made read-only since is refused.
+        one that was resized or made read-only since is refused. In host memory there are no streams.
         """
+        if stream is not None:
+            raise TypeError(f"stream: expected None for arrays in host memory, received {stream!r}")
         if self._gatherer is not None and self._gatherer(gradients):
             return
         for i, (g, p) in enumerate(zip(gradients, self.params, strict=True)):
@@ -101,26 +106,24 @@ class WorkList:
             if p.ctypes.data != self.addresses[i, 0] or p.shape != self._shapes[i]:
                 raise ValueError(f"{self.labels[i]}: expected the array that the optimizer was built with, received it moved or reshaped")
             arguments.gradient(g, self.gradient_labels[i], p, self.labels[i])
-        starts = np.array([g.ctypes.data for g in gradients], np.int64)
-        self.refuse_overlap(gradients, self.gradient_labels)
-        self.addresses[:, 1] = starts
+        self.extents.refuse([_span(g, label) for g, label in zip(gradients, self.gradient_labels, strict=True)])
+        self.addresses[:, 1] = [g.ctypes.data for g in gradients]
 
     def refuse_overlap(self, gradients: Sequence[Array], labels: Sequence[str]) -> None:
         """Raises ValueError for a gradient that shares memory with any parameter or state of this list."""
-        low, high = self._extents
-        if not len(low):
-            return
-        starts = np.array([g.ctypes.data for g in gradients], np.int64)
-        ends = starts + np.array([g.nbytes for g in gradients], np.int64)
-        before = np.searchsorted(low, ends, side="left") - 1  # the last extent that begins before the gradient ends
-        bad = np.flatnonzero((ends > starts) & (before >= 0) & (high[before] > starts))
-        if len(bad):
-            arguments.disjoint([(labels[bad[0]], gradients[bad[0]]), *self._named_arrays()])
+        self.extents.refuse([_span(g, label) for g, label in zip(gradients, labels, strict=True)])
 
-    def _named_arrays(self) -> list[tuple[str, Array]]:
-        """All that a step writes, with what to call it."""
-        params = list(zip(self.labels, self.params, strict=True))
-        return params + [(f"state {k} of {self.labels[j]}", s) for j, row in enumerate(self.states) for k, s in enumerate(row)]
+    def _written(self) -> Iterator[Span]:
+        """All that a step writes."""
+        for p, label in zip(self.params, self.labels, strict=True):
+            yield _span(p, label)
+        for j, row in enumerate(self.states):
+            for k, state in enumerate(row):
+                yield _span(state, f"state {k} of {self.labels[j]}")
+
+
+def _span(array: Array, label: str) -> Span:
+    return Span(array.ctypes.data, array.nbytes, label)
 
 
 def _cut(sizes: Sequence[int], parts: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -145,10 +148,3 @@ def _cut(sizes: Sequence[int], parts: int) -> tuple[NDArray[np.int64], NDArray[n
                 room = share
     bounds += [len(rows)] * (parts + 1 - len(bounds))
     return np.array(rows, np.int64).reshape(-1, 3), np.array([bounds[:-1], bounds[1:]], np.int64).T.copy()
-
-
-def _extents(params: Sequence[Array], states: Sequence[Sequence[Array]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last-but-one addresses of all that a step writes, ascending; arrays are disjoint, so ends ascend too."""
-    spans = sorted((a.ctypes.data, a.ctypes.data + a.nbytes) for row in [params, *states] for a in row if a.nbytes)
-    both = np.array(spans, np.int64).reshape(-1, 2)
-    return np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])

@@ -65,19 +65,6 @@ def test_hyperparameters_fills_in_defaults() -> None:
     assert type(given["eps"]) is float
 
 
-def test_disjoint_in_any_order_and_number() -> None:
-    buffer = np.zeros(100)
-    pieces = [(f"piece {i}", buffer[10 * i : 10 * i + 10]) for i in range(10)]
-    arguments.disjoint(reversed(pieces))
-    arguments.disjoint([*pieces, ("empty", buffer[35:35])])
-    arguments.disjoint([])
-    for overlapping in (buffer[9:11], buffer[95:96], buffer[:1], buffer):
-        with pytest.raises(ValueError, match="overlap in memory: expected arrays that share no element"):
-            arguments.disjoint([*pieces, ("more", overlapping)])
-    with pytest.raises(ValueError, match=r"^a and c overlap"):  # a long one over a short one, and another after that
-        arguments.disjoint([("a", buffer[0:50]), ("b", buffer[60:70]), ("c", buffer[40:41])])
-
-
 @pytest.mark.parametrize("value", [np.zeros(3), np.zeros((2, 3), np.float32), np.zeros(()), np.zeros((0, 3)), np.zeros((3, 1)).T])
 def test_array_takes(value: Any) -> None:
     arguments.array(value, "a")

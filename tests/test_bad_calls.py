@@ -734,11 +734,11 @@ CONSTRUCTIONS = [
         ),
     ),
     *constructions(
-        RuntimeError,
+        ValueError,
         (
             "backend: cuda",
             lambda p: fastopt.Adam(p, backend="cuda"),
-            r"^backend: 'cuda' cannot be used: this version of fastopt has no CUDA backend$",
+            r"^backend: expected 'auto' or 'numpy' or 'numba' or 'cython' for arrays in host memory, received 'cuda'$",
         ),
     ),
     *hyperparameter(fastopt.Adam, "lr", *NOT_A_NUMBER),
@@ -867,7 +867,7 @@ def test_construction(call: Construction) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("FASTOPT_BACKEND", "gpu", r"^FASTOPT_BACKEND: expected one of auto, numpy, numba, cython; received 'gpu'$"),
+        ("FASTOPT_BACKEND", "gpu", r"^FASTOPT_BACKEND: expected one of auto, numpy, numba, cython, cuda; received 'gpu'$"),
         ("FASTOPT_BACKEND", "NUMPY", r"^FASTOPT_BACKEND: expected"),
         ("FASTOPT_BACKEND", " ", r"^FASTOPT_BACKEND: expected"),
         ("FASTOPT_NUM_THREADS", "0", r"^FASTOPT_NUM_THREADS: expected an integer from 1 to 1024, received '0'$"),

@@ -97,14 +97,14 @@ def test_memory_of_parameters_states_and_nothing_else_is_refused() -> None:
 def test_is_built_once() -> None:
     work, _ = build()
     with pytest.raises(RuntimeError, match="__init__ runs once"):
-        work._gatherer.__init__(work.params, work.dtype.num, work.addresses, *work._extents)  # type: ignore[union-attr, misc]
+        work._gatherer.__init__(work.params, work.dtype.num, work.addresses, work.extents.low, work.extents.high)  # type: ignore[union-attr, misc]
 
 
 def test_keeps_what_its_pointers_point_into() -> None:
     import gc
 
     work, gradients = build()
-    extents = [extent.copy() for extent in work._extents]
+    extents = [extent.copy() for extent in (work.extents.low, work.extents.high)]
     addresses = work.addresses.copy()
     gatherer = gather.Gatherer(list(work.params), work.dtype.num, addresses, *extents)
     watched = addresses[:]

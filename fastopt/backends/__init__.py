@@ -1,7 +1,7 @@
 """Backends by name: what is there, what `auto` picks, and why. A backend is imported when it is first asked for.
 
-A backend is a module with `unavailable`, `thread_count` and `prepare` (see `Backend`); what `prepare` returns runs
-steps (see `Runner`).
+Most work on arrays in host memory, one on arrays in device memory. A backend is a module with `unavailable`, `thread_count` and
+`prepare` (see `Backend`); what `prepare` returns runs steps (see `Runner`).
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from fastopt import arguments
+from fastopt.memory import Memory, host
 from fastopt.rules.entry import Rule
 from fastopt.settings import Settings
-from fastopt.worklist import WorkList
 
-__all__ = ["NAMES", "Backend", "Runner", "available_backends", "choose", "load", "pick"]
+__all__ = ["HOST", "NAMES", "Backend", "Runner", "available_backends", "choose", "load", "pick"]
 
-NAMES = ("numpy", "numba", "cython")
-ABSENT = {"cuda": "this version of fastopt has no CUDA backend"}
+HOST = host.backends
+"""Those that work in host memory."""
+
+NAMES = (*HOST, "cuda")
 
 
 class Runner(Protocol):
@@ -40,15 +42,13 @@ class Backend(Protocol):
     def thread_count(self, num_threads: int | None) -> int:
         """How many threads a step may use. Raises ValueError for a number that cannot be honoured."""
 
-    def prepare(self, rule: Rule, coupled: bool, work: WorkList) -> Runner:
-        """Gets the kernels of a rule ready for a work list."""
+    def prepare(self, rule: Rule, coupled: bool, work: Any) -> Runner:
+        """Gets the kernels of a rule ready for a work list of the memory that the backend works in."""
 
 
 def load(name: str) -> Backend:
     """The backend of that name. Raises ValueError if there is none, RuntimeError if it cannot be used here."""
-    arguments.choice(name, "backend", ("auto", *NAMES, *ABSENT))
-    if name in ABSENT:
-        raise RuntimeError(f"backend: {name!r} cannot be used: {ABSENT[name]}")
+    arguments.choice(name, "backend", ("auto", *NAMES))
     backend = cast(Backend, import_module(f"fastopt.backends.{name}_backend"))
     reason = backend.unavailable()
     if reason is not None:
@@ -60,13 +60,13 @@ def available_backends() -> dict[str, bool | str]:
     """For each backend True, or in words why it cannot be used here.
 
     >>> fastopt.available_backends()
-    {'numpy': True, 'numba': True, 'cython': True, 'cuda': 'this version of fastopt has no CUDA backend'}
+    {'numpy': True, 'numba': True, 'cython': True, 'cuda': 'the NVIDIA driver was not found'}
     """
     found: dict[str, bool | str] = {}
     for name in NAMES:
         reason = cast(Backend, import_module(f"fastopt.backends.{name}_backend")).unavailable()
         found[name] = True if reason is None else reason
-    return {**found, **ABSENT}
+    return found
 
 
 def pick(rule: Rule) -> tuple[str, str]:
@@ -91,12 +91,20 @@ def pick(rule: Rule) -> tuple[str, str]:
     return "numpy", f"not cython: {no_cython}; not numba: {no_numba}"
 
 
-def choose(backend: str, rule: Rule) -> tuple[str, Backend]:
-    """The backend for an argument `backend=`: by name, by FASTOPT_BACKEND where it is "auto", or by cost."""
-    arguments.choice(backend, "backend", ("auto", *NAMES, *ABSENT))
+def choose(backend: str, rule: Rule, memory: Memory = host) -> tuple[str, Backend]:
+    """The backend for an argument `backend=`: by name, by FASTOPT_BACKEND where it is "auto", or by cost.
+
+    Raises ValueError for one that cannot work in the memory that the arrays lie in.
+    """
+    arguments.choice(backend, "backend", ("auto", *NAMES))
+    argument = "backend"
     if backend == "auto":
-        backend = os.environ.get("FASTOPT_BACKEND") or "auto"
-        if backend not in ("auto", *NAMES, *ABSENT):
+        argument, backend = "FASTOPT_BACKEND", os.environ.get("FASTOPT_BACKEND") or "auto"
+        if backend not in ("auto", *NAMES):
             raise ValueError(f"FASTOPT_BACKEND: expected one of {', '.join(('auto', *NAMES))}; received {backend!r}")
-    name = pick(rule)[0] if backend == "auto" else backend
-    return name, load(name)
+    if backend == "auto":
+        backend = pick(rule)[0] if memory is host else memory.backends[0]
+    elif backend not in memory.backends:
+        expected = " or ".join(map(repr, ("auto", *memory.backends)))
+        raise ValueError(f"{argument}: expected {expected} for arrays in {memory.name}, received {backend!r}")
+    return backend, load(backend)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt import arguments, backends, checkpoint
+from fastopt import arguments, backends, checkpoint, memory
+from fastopt.extents import refuse_overlap
 from fastopt.rules.entry import HyperparameterValue, Rule, find
 from fastopt.settings import Settings
-from fastopt.states import zeros_beside
 from fastopt.structure import Structure
-from fastopt.worklist import WorkList
 
 __all__ = ["CommonOptions", "Optimizer"]
 
@@ -34,10 +33,10 @@ class CommonOptions(TypedDict, total=False):
 
 @dataclass(slots=True)
 class _Group:
-    """The arrays of one dtype: where they stand among all, their work list, and what runs it."""
+    """The arrays of one dtype: where they stand among all, their work list in their memory, and what runs it."""
 
     positions: list[int]
-    work: WorkList
+    work: Any
     runner: backends.Runner
 
 
@@ -47,9 +46,10 @@ class Optimizer:
     Parameters
     ----------
     params
-        The parameters: one array, a sequence of arrays, or a mapping from names to arrays. NumPy arrays of float32 or
-        float64 (also mixed), C-contiguous, writeable, no two sharing memory; any shape, 0-d and empty ones too. They
-        are changed in place and never copied.
+        The parameters: one array, a sequence of arrays, or a mapping from names to arrays. All NumPy arrays, or all arrays on
+        one CUDA device (PyTorch's, CuPy's, Numba's, or any with `__cuda_array_interface__` or DLPack); of float32 or float64
+        (also mixed), C-contiguous, writeable, no two sharing memory; any shape, 0-d and empty ones too. They are changed in
+        place and never copied.
     rule
         A name out of `fastopt.RULES`, or what `fastopt.rule` made.
     lr
@@ -62,10 +62,11 @@ class Optimizer:
         Follow the gradient up instead of down.
     nonfinite
         What to do when a gradient has an infinity or a NaN: "propagate" it (no check, no cost); "skip" the step, or
-        "raise" FloatingPointError, both with parameters, state and step count untouched.
+        "raise" FloatingPointError, both with parameters, state and step count untouched. On a device only "propagate": the
+        other two would wait for it.
     backend
-        "auto", "numpy", "numba" or "cython". "auto" is FASTOPT_BACKEND where set, else the cheapest one that is there.
-        Results are the same bits in all of them.
+        "auto", "numpy", "numba" or "cython" for NumPy arrays, "auto" or "cuda" for device arrays. "auto" is FASTOPT_BACKEND
+        where set, else the cheapest one that is there. Results are the same bits in all of them.
     num_threads
         The most threads that a step may use; None is FASTOPT_NUM_THREADS where set, else every core. Small steps
         run in one thread. Results do not depend on it.
@@ -109,26 +110,29 @@ class Optimizer:
         self._num_threads = num_threads
         self._steps = 0
         self._structure, self._params = Structure.of(params)
-        for i, p in enumerate(self._params):
-            arguments.array(p, self._structure.label(i, "params"))
-        self._backend_name, self._backend = backends.choose(backend, self._rule)
+        labels = [self._structure.label(i, "params") for i in range(len(self._params))]
+        self._memory = memory.of(self._params, labels)
+        self._views = [self._memory.view(p, label) for p, label in zip(self._params, labels, strict=True)]
+        if nonfinite != "propagate" and self._memory is not memory.host:
+            raise ValueError(f"nonfinite: expected 'propagate' for arrays in {self._memory.name}, received {nonfinite!r}")
+        self._backend_name, self._backend = backends.choose(backend, self._rule, self._memory)
         threads = self._backend.thread_count(num_threads)
-        self._states = [tuple(zeros_beside(p) for _ in self._rule.states) for p in self._params]
+        self._states = [tuple(self._memory.zeros_beside(view) for _ in self._rule.states) for view in self._views]
         self._works = [self._lay_out(positions, threads) for positions in self._positions_by_dtype()]
         self._prepare(self._settings.coupled)
 
     def _positions_by_dtype(self) -> list[list[int]]:
         by_dtype: dict[np.dtype[Any], list[int]] = {}
-        for i, p in enumerate(self._params):
-            by_dtype.setdefault(p.dtype, []).append(i)
+        for i, view in enumerate(self._views):
+            by_dtype.setdefault(view.dtype, []).append(i)
         if len(by_dtype) > 1:  # within one dtype the work list looks for overlaps itself
-            arguments.disjoint((self._structure.label(i, "params"), p) for i, p in enumerate(self._params))
+            refuse_overlap(self._memory.span(view, self._structure.label(i, "params")) for i, view in enumerate(self._views))
         return list(by_dtype.values())
 
-    def _lay_out(self, positions: list[int], threads: int) -> tuple[list[int], WorkList]:
+    def _lay_out(self, positions: list[int], threads: int) -> tuple[list[int], Any]:
         labels, gradients = ([self._structure.label(i, name) for i in positions] for name in ("params", "grads"))
-        params, states = [self._params[i] for i in positions], [self._states[i] for i in positions]
-        return positions, WorkList(params, states, labels, gradients, threads)
+        params, states = [self._views[i] for i in positions], [self._states[i] for i in positions]
+        return positions, self._memory.work_list(params, states, labels, gradients, threads)
 
     def _prepare(self, coupled: bool) -> None:
         """Gets the kernels, with the weight decay in the gradient or without."""
@@ -136,7 +140,7 @@ class Optimizer:
         self._coupled = coupled
         self._only = self._groups[0] if len(self._groups) == 1 else None
 
-    def step(self, grads: Any, *, grad_scale: float = 1.0) -> bool:
+    def step(self, grads: Any, *, grad_scale: float = 1.0, stream: Any = None) -> bool:
         """Updates every parameter in place, once.
 
         Parameters
@@ -146,6 +150,10 @@ class Optimizer:
             no memory with parameters or state. They are only read, and may be new arrays at every step.
         grad_scale
             What the gradients were multiplied by (loss scaling); they are divided by it. Finite and > 0.
+        stream
+            For device arrays, the CUDA stream to run on: PyTorch's, CuPy's, Numba's or cuda.core's, or its handle. None is the
+            one that the parameters' framework works on at present. The step is launched, and not waited for. If the stream is
+            being captured into a CUDA graph, the step is recorded and not made: see `advance`.
 
         Returns True, or False if the step was skipped (`nonfinite="skip"`).
 
@@ -156,14 +164,14 @@ class Optimizer:
             grad_scale = arguments.grad_scale(grad_scale)
         only = self._only
         if only is not None:
-            only.work.refresh(gradients)
+            only.work.refresh(gradients, stream)
             if self._nonfinite != "propagate" and not only.runner.all_finite(gradients):
                 return self._refuse_nonfinite(gradients)
             only.runner.run(gradients, self._steps + 1, self._settings, grad_scale)
         else:
             shares = [[gradients[i] for i in group.positions] for group in self._groups]
             for group, share in zip(self._groups, shares, strict=True):
-                group.work.refresh(share)
+                group.work.refresh(share, stream)
             self._refuse_foreign_overlap(gradients)
             if self._nonfinite != "propagate":
                 for group, share in zip(self._groups, shares, strict=True):
@@ -171,8 +179,35 @@ class Optimizer:
                         return self._refuse_nonfinite(gradients)
             for group, share in zip(self._groups, shares, strict=True):
                 group.runner.run(share, self._steps + 1, self._settings, grad_scale)
-        self._steps += 1
+        if not self._groups[0].work.recording:
+            self._steps += 1
         return True
+
+    def advance(self, *, grad_scale: float = 1.0, stream: Any = None) -> None:
+        """Counts a step that the next replay of a captured CUDA graph will make, and hands it the scalars of that step.
+
+        A graph replays what it was captured with; learning rate, step count and the rest would stand still. So a step that is
+        captured reads them from device memory, and this writes them there, in the stream's order and without waiting:
+
+            with torch.cuda.graph(graph):
+                opt.step(grads)
+            for batch in batches:
+                opt.advance()
+                graph.replay()
+
+        Call it once before each replay, on the stream of the replay. Until the first call a replay would write NaN. Each
+        graph may hold one step of an optimizer; several graphs may hold one each.
+
+        Raises TypeError for arrays in host memory, RuntimeError if no step was captured or one is being captured now.
+        """
+        if self._memory is memory.host:
+            raise TypeError("advance: expected an optimizer of device arrays, received one of arrays in host memory")
+        grad_scale = arguments.grad_scale(grad_scale)
+        for group in self._groups:
+            group.work.choose_stream(stream)
+        for group in self._groups:
+            cast(Any, group.runner).advance(self._steps + 1, self._settings, grad_scale)
+        self._steps += 1
 
     def _refuse_foreign_overlap(self, gradients: list[Any]) -> None:
         """A gradient over a parameter of another dtype: each work list only knows its own arrays."""
@@ -237,8 +272,14 @@ class Optimizer:
         self._settings = settings
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a run needs to go on, as copies: rule, steps, lr, hyperparameters, and the state arrays by name."""
-        state = {name: self._structure.restore([own[k].copy() for own in self._states]) for k, name in enumerate(self._rule.states)}
+        """Everything a run needs to go on: rule, steps, lr, hyperparameters, and the states by name, as copies in NumPy arrays.
+
+        On a device this waits for it. What it returns is the same for host and device, and either takes the other's.
+        """
+        state = {
+            name: self._structure.restore([self._memory.to_host(own[k]) for own in self._states])
+            for k, name in enumerate(self._rule.states)
+        }
         return {"rule": self._rule.name, "steps": self._steps, "lr": self.lr, "hyperparameters": self.hyperparameters, "state": state}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -260,7 +301,7 @@ class Optimizer:
         for name, values in arrays.items():
             k = self._rule.states.index(name)
             for own, value in zip(self._states, values, strict=True):
-                own[k][...] = value
+                self._memory.assign(own[k], value)
         self._steps = steps
 
     def _checked_state(self, state: Any) -> dict[str, list[NDArray[Any]]]:
@@ -268,7 +309,7 @@ class Optimizer:
             raise ValueError(f"state_dict['state']: expected a mapping with {list(self._rule.states)}; received {_keys(state)}")
         arrays = {name: self._structure.flatten(state[name], f"state_dict['state'][{name!r}]") for name in self._rule.states}
         for name, values in arrays.items():
-            for i, (value, p) in enumerate(zip(values, self._params, strict=True)):
+            for i, (value, p) in enumerate(zip(values, self._views, strict=True)):
                 label = self._structure.label(i, f"state_dict['state'][{name!r}]")
                 arguments.gradient(value, label, p, self._structure.label(i, "params"))
         return arrays
@@ -296,7 +337,7 @@ class Optimizer:
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in {"lr": self.lr, **self.hyperparameters}.items())
-        elements = sum(p.size for p in self._params)
+        elements = sum(view.size for view in self._views)
         return (
             f"<{type(self).__name__}: rule {self._rule.name!r}, {settings}, backend {self._backend_name!r}, "
             f"{elements} parameters in {len(self._params)} arrays, {self._steps} steps>"

@@ -37,8 +37,8 @@ class Interval:
         return f"a number in [{self.low:g}, {self.high:g}{']' if self.high_included else ')'}"
 
 
-MOST_SCALARS = 62
-"""How many a rule may take: the compiled launcher has room for 64, and two precede every rule."""
+MOST_SCALARS, PROLOGUE_SCALARS = 62, 2
+"""How many a rule may take, and how many come with what precedes every rule: the compiled launcher has room for both, 64."""
 
 UNIT = Interval(0.0, 1.0)
 NON_NEGATIVE = Interval(0.0, math.inf)

@@ -1,0 +1,96 @@
+"""Everything that is particular to CUDA: device arrays, their work list, the kernels' dialect, the driver.
+
+    arrays      what a device array is: PyTorch's, CuPy's, Numba's and any other with an interface
+    memory      states on the device, copies between host and device (the counterpart of `fastopt.memory.host`)
+    worklist    rows and addresses on the device, refreshed where they changed
+    source      a rule as the source of a kernel
+    toolchain   numba-cuda: the kernels' primitives, and PTX out of source; the only file that imports `numba.cuda`
+    driver      cuda.core and the driver API: memory, launches, uploads; the only file that imports `cuda`
+    simulator   the same as the two above on Numba's simulator (NUMBA_ENABLE_CUDASIM=1), for tests without a GPU
+
+The `cuda` backend, `fastopt.backends.cuda_backend`, puts them together. numba-cuda's named successor is numba-cuda-mlir:
+it would take the place of `toolchain`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Kernel", "Runtime", "Shape", "Upload", "runtime", "simulated"]
+
+
+class Kernel(Protocol):
+    """A compiled kernel on one device."""
+
+    def __call__(self, blocks: int, threads: int, stream: int, arguments: tuple[Any, ...]) -> None:
+        """Launches it on a stream. Integers are passed as 64 bits, NumPy scalars as what they are."""
+
+
+class Upload(Protocol):
+    """A way for small amounts of data from the host to the device, without ever waiting for the device."""
+
+    def __call__(self, address: int, values: NDArray[Any], stream: int, capturing: bool) -> None:
+        """Copies the values to an address, in the stream's order. They may be changed as soon as this returns."""
+
+
+class Shape(Protocol):
+    """What a launch's shape follows from."""
+
+    multiprocessors: int
+    most_blocks: int
+    threads: int
+
+
+class Runtime(Protocol):
+    """What a driver can do; `driver` and `simulator` are modules of this kind. Streams and addresses are integers."""
+
+    def unavailable(self) -> str | None:
+        """Why there is no CUDA here, or None if there is."""
+
+    def describe(self, device: int) -> str:
+        """The device in words."""
+
+    def shape(self, device: int) -> Shape:
+        """What launch shapes on this device follow from."""
+
+    def device_of(self, address: int) -> int:
+        """The device on which an address lies."""
+
+    def allocate(self, device: int, size: int) -> tuple[int, object]:
+        """Zeroed memory: its address, a multiple of 256, and the object that keeps it."""
+
+    def copy_to_device(self, device: int, address: int, values: NDArray[Any]) -> None:
+        """Copies contiguous values once all the device's work so far is done; done itself when this returns."""
+
+    def copy_to_host(self, device: int, values: NDArray[Any], address: int) -> None:
+        """The other way."""
+
+    def upload(self, device: int, capacity: int) -> Upload:
+        """A way for small data, with memory of its own; `capacity` is the size of the largest in bytes."""
+
+    def capture(self, stream: int) -> int | None:
+        """Which capture of a CUDA graph a stream is in, or None."""
+
+    def load(self, source: str, name: str, parameters: tuple[np.dtype[Any], ...], device: int) -> Kernel:
+        """Compiles the kernel `name` of a source text for a device."""
+
+
+def simulated() -> bool:
+    """Whether Numba's CUDA simulator stands in for a GPU."""
+    value = os.environ.get("NUMBA_ENABLE_CUDASIM", "0")
+    return value.isdecimal() and int(value) != 0
+
+
+def runtime() -> Runtime:
+    """The driver, or what stands in for it."""
+    if simulated():
+        from fastopt.cuda import simulator
+
+        return cast(Runtime, simulator)
+    from fastopt.cuda import driver
+
+    return cast(Runtime, driver)

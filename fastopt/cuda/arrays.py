@@ -1,0 +1,248 @@
+"""Device arrays, whoever made them: PyTorch, CuPy, Numba, and whatever else speaks `__cuda_array_interface__` or DLPack."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastopt import arguments
+from fastopt.extents import Span
+
+__all__ = [
+    "DEFAULT_STREAM",
+    "DeviceArray",
+    "current_stream",
+    "gradient",
+    "kind_of",
+    "on_device",
+    "parameter",
+    "stream_handle",
+    "torch_tensor",
+    "view",
+]
+
+DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+ON_GPU = (2, 13)
+"""DLPack's kDLCUDA and kDLCUDAManaged."""
+
+DEFAULT_STREAM = 1
+"""The legacy default stream, as CUDA's own constant and `__cuda_array_interface__` have it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeviceArray:
+    """A contiguous array on a device: where it lies, and who keeps it there.
+
+    `owner` is the array as another library made it (`foreign`), or what holds memory that fastopt allocated. Speaks
+    `__cuda_array_interface__`, so that CuPy, Numba and PyTorch take it as it is.
+    """
+
+    address: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    device: int
+    owner: Any
+    foreign: bool = False
+    readonly: bool = False
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The size in bytes."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.address, self.readonly), "version": 3, "stream": None}
+
+    def span(self, label: str) -> Span:
+        """The memory that it takes up."""
+        return Span(self.address, self.nbytes, label)
+
+
+def torch_tensor(value: Any) -> bool:
+    """Whether a value is PyTorch's, asked without importing it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def on_device(value: Any) -> bool:
+    """Whether a value is an array in the memory of a CUDA device."""
+    if isinstance(value, np.ndarray):
+        return False
+    if isinstance(value, DeviceArray):
+        return True
+    if torch_tensor(value):
+        return bool(value.is_cuda)
+    if hasattr(type(value), "__dlpack_device__"):
+        return value.__dlpack_device__()[0] in ON_GPU
+    return getattr(value, "__cuda_array_interface__", None) is not None
+
+
+def view(value: Any, label: str) -> DeviceArray:
+    """What a kernel needs to know of a device array. Raises TypeError or ValueError for one it cannot work on as it lies."""
+    if isinstance(value, DeviceArray):
+        return value
+    if torch_tensor(value):
+        found = _of_torch(value, label)
+    elif getattr(value, "__cuda_array_interface__", None) is not None:
+        found = _of_interface(value, label)
+    elif on_device(value):
+        found = _of_dlpack(value, label)
+    else:
+        raise TypeError(f"{label}: expected a device array of float32 or float64, received {kind_of(value)}")
+    if found.address % found.dtype.itemsize:
+        raise ValueError(
+            f"{label}: expected an array aligned to its {found.dtype.itemsize}-byte elements, received address {found.address:#x}"
+        )
+    if found.size and not found.address:
+        raise ValueError(
+            f"{label}: expected an array with memory of its own (the local part of a distributed one), received {kind_of(value)} at address 0"
+        )
+    return found
+
+
+def kind_of(value: Any) -> str:
+    """What a value is called in an error."""
+    if isinstance(value, np.ndarray):
+        return f"a NumPy array of {value.dtype} in host memory"
+    if torch_tensor(value):
+        return f"a torch tensor on {value.device}"
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _dtype(name: str, label: str) -> np.dtype[Any]:
+    if name not in DTYPES:
+        raise TypeError(f"{label}: expected dtype float32 or float64, received {name}")
+    return DTYPES[name]
+
+
+def _refuse_strides(label: str, strides: Any, shape: tuple[int, ...]) -> None:
+    raise ValueError(
+        f"{label}: expected a C-contiguous array, received strides {tuple(strides)} for shape {shape}; "
+        "a step writes in place, so make a contiguous array and keep that one"
+    )
+
+
+def _of_torch(tensor: Any, label: str) -> DeviceArray:
+    import torch
+
+    if tensor.layout is not torch.strided:
+        raise TypeError(f"{label}: expected a dense tensor, received one of layout {tensor.layout}")
+    if not tensor.is_cuda:
+        raise TypeError(f"{label}: expected a device array of float32 or float64, received {kind_of(tensor)}")
+    dtype = _dtype(str(tensor.dtype).removeprefix("torch."), label)
+    shape = tuple(tensor.shape)
+    if not tensor.is_contiguous():
+        _refuse_strides(label, tensor.stride(), shape)
+    return DeviceArray(tensor.data_ptr(), shape, dtype, tensor.get_device(), tensor, foreign=True)
+
+
+def _of_interface(value: Any, label: str) -> DeviceArray:
+    """https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html"""
+    from fastopt.cuda import runtime
+
+    interface = value.__cuda_array_interface__
+    shape, (address, readonly) = tuple(interface["shape"]), interface["data"]
+    if interface.get("mask") is not None:
+        raise TypeError(f"{label}: expected an array without a mask, received one with")
+    found = np.dtype(interface["typestr"])
+    if not found.isnative:
+        raise TypeError(f"{label}: expected dtype float32 or float64 in native byte order, received {found.str}")
+    dtype = _dtype(found.name, label)
+    strides = interface.get("strides")
+    if strides is not None and not _contiguous(shape, tuple(stride // dtype.itemsize for stride in strides)):
+        _refuse_strides(label, strides, shape)
+    size = math.prod(shape)
+    device = value.device.id if _of_cupy(value) else runtime().device_of(int(address or 0)) if size else -1
+    return DeviceArray(int(address or 0) if size else 0, shape, dtype, device, value, True, bool(readonly))
+
+
+def _of_cupy(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "cupy"
+
+
+def _of_dlpack(value: Any, label: str) -> DeviceArray:
+    """https://dmlc.github.io/dlpack/latest/"""
+    from fastopt.cuda import driver
+
+    if type(value).__module__.partition(".")[0] in ("jax", "jaxlib"):
+        raise TypeError(f"{label}: expected an array that can be written in place, received one of JAX, whose arrays never change")
+    address, shape, strides, name, device, readonly = driver.dlpack(value)
+    dtype = _dtype(name, label)
+    if strides is not None and not _contiguous(shape, strides):
+        _refuse_strides(label, strides, shape)
+    return DeviceArray(address if math.prod(shape) else 0, shape, dtype, device, value, True, readonly)
+
+
+def _contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether strides, in elements, are those of a C-contiguous array; those of dimensions of length 1 do not matter."""
+    expected = 1
+    for length, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if length == 0:
+            return True
+        if length != 1 and stride != expected:
+            return 0 in shape
+        expected *= length
+    return True
+
+
+def parameter(value: Any, label: str) -> DeviceArray:
+    """A device array that a step can write to."""
+    found = view(value, label)
+    if found.readonly:
+        raise ValueError(f"{label}: expected a writeable array, received a read-only one")
+    return found
+
+
+def gradient(value: Any, label: str, beside: DeviceArray, beside_label: str) -> DeviceArray:
+    """A device array that a step can read as the gradient of a parameter."""
+    if not on_device(value):
+        raise TypeError(f"{label}: expected an array on the device of {beside_label} (cuda:{beside.device}), received {kind_of(value)}")
+    found = view(value, label)
+    arguments.alike(found, label, beside, beside_label)
+    if found.device != beside.device and found.size:
+        raise ValueError(f"{label} lies on cuda:{found.device}, its parameter {beside_label} on cuda:{beside.device}")
+    return found
+
+
+def current_stream(value: Any, device: int) -> int | None:
+    """The stream on which the framework of an array works at present; None where its interface names none."""
+    if torch_tensor(value):
+        stream = sys.modules["torch"].cuda.current_stream(device).cuda_stream
+        return int(stream) or DEFAULT_STREAM
+    interface = getattr(value, "__cuda_array_interface__", None)
+    stream = None if interface is None else interface.get("stream")
+    return None if stream is None else int(stream)
+
+
+def stream_handle(stream: Any) -> int:
+    """An argument `stream=` as the driver's handle: an integer, or a stream of PyTorch, CuPy, Numba or cuda.core.
+
+    0 is the legacy default stream, as everywhere in CUDA. Raises TypeError.
+    """
+    found: Any = None
+    if isinstance(stream, int) and not isinstance(stream, bool):
+        found = stream
+    elif hasattr(stream, "__cuda_stream__"):
+        protocol = stream.__cuda_stream__
+        found = (protocol() if callable(protocol) else protocol)[1]
+    else:
+        for attribute in ("cuda_stream", "ptr"):  # PyTorch's, CuPy's
+            if isinstance(getattr(stream, attribute, None), int):
+                found = getattr(stream, attribute)
+                break
+    if found is None or int(found) < 0:
+        raise TypeError(
+            "stream: expected a CUDA stream (PyTorch's, CuPy's, Numba's, cuda.core's) or its handle as an integer >= 0, "
+            f"received {stream!r} ({type(stream).__name__})"
+        )
+    return int(found) or DEFAULT_STREAM

@@ -1,0 +1,225 @@
+"""numba-cuda: what the generated kernels are made of, and how their source becomes PTX. No GPU is needed for either.
+
+The only file that imports `numba.cuda`. Three things are done in ways of their own, since the usual ones lose bits or speed:
+
+- arithmetic goes through NVVM's intrinsics that round each operation by itself (`mul.rn`, what libdevice's `fmul_rn` is made of):
+  the compiler contracts the operators into fused multiply-adds, and no option keeps it from that;
+- loads and stores are intrinsics on plain addresses, a vector one a single instruction of 16 bytes: four neighbouring scalar ones
+  would stay four;
+- everything is an intrinsic, none a device function: those ask for a device while they are compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import cuda, types
+from numba.cuda.extending import intrinsic
+
+__all__ = ["compile_to_ptx", "origin"]
+
+GLOBAL = 1
+"""The address space of device memory in NVVM: loads from it are `ld.global`, not generic ones."""
+
+VECTOR = 16
+
+
+def origin() -> str:
+    """Where `numba.cuda` comes from: numba-cuda puts itself in its place, and the one that Numba once had is another thing."""
+    return str(cuda.__file__)
+
+
+def _constant(value: int) -> ir.Constant:
+    return ir.Constant(ir.IntType(32), value)
+
+
+def _load(element: types.Type) -> Any:
+    @intrinsic
+    def load(typing_context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.load(builder.inttoptr(arguments[0], ir.PointerType(context.get_value_type(element), GLOBAL)))
+
+        return element(types.int64), generate
+
+    return load
+
+
+def _store(element: types.Type) -> Any:
+    @intrinsic
+    def store(typing_context: Any, address: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            builder.store(arguments[1], builder.inttoptr(arguments[0], ir.PointerType(context.get_value_type(element), GLOBAL)))
+            return context.get_dummy_value()
+
+        return types.void(types.int64, element), generate
+
+    return store
+
+
+def _vector_pointer(context: Any, builder: Any, address: Any, element: types.Type, lanes: int) -> Any:
+    return builder.inttoptr(address, ir.PointerType(ir.VectorType(context.get_value_type(element), lanes), GLOBAL))
+
+
+def _load_vector(element: types.Type, lanes: int) -> Any:
+    @intrinsic
+    def load_vector(typing_context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            vector = builder.load(_vector_pointer(context, builder, arguments[0], element, lanes))
+            vector.align = VECTOR
+            parts = [builder.extract_element(vector, _constant(lane)) for lane in range(lanes)]
+            return context.make_tuple(builder, signature.return_type, parts)
+
+        return types.UniTuple(element, lanes)(types.int64), generate
+
+    return load_vector
+
+
+def _store_vector(element: types.Type, lanes: int) -> Any:
+    @intrinsic
+    def store_vector(typing_context: Any, address: Any, values: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            pointer = _vector_pointer(context, builder, arguments[0], element, lanes)
+            vector = ir.Constant(pointer.type.pointee, ir.Undefined)
+            for lane in range(lanes):
+                vector = builder.insert_element(vector, builder.extract_value(arguments[1], lane), _constant(lane))
+            builder.store(vector, pointer).align = VECTOR
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.UniTuple(element, lanes)), generate
+
+    return store_vector
+
+
+def _call(builder: Any, name: str, result: ir.Type, arguments: Sequence[Any]) -> Any:
+    """Calls an intrinsic of NVVM."""
+    function = builder.module.globals.get(name)
+    if function is None:
+        function = ir.Function(builder.module, ir.FunctionType(result, [argument.type for argument in arguments]), name)
+    return builder.call(function, arguments)
+
+
+def _position(register: str) -> Any:
+    """A special register as a 64-bit integer: in Numba a thread's index has 32 bits, and so would what is computed from it."""
+
+    @intrinsic
+    def position(typing_context: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.zext(_call(builder, f"llvm.nvvm.read.ptx.sreg.{register}", ir.IntType(32), []), ir.IntType(64))
+
+        return types.int64(), generate
+
+    return position
+
+
+def _binary(element: types.Type, operation: str, negate: bool = False) -> Any:
+    """One correctly rounded operation. With `negate`, on a and -b: a + (-b) is a - b to the last bit."""
+
+    @intrinsic
+    def rounded(typing_context: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            a, b = arguments
+            if negate:
+                b = builder.fsub(ir.Constant(b.type, -0.0), b)
+            return _call(builder, f"llvm.nvvm.{operation}.rn.{_suffix(element)}", a.type, [a, b])
+
+        return element(element, element), generate
+
+    return rounded
+
+
+def _unary(element: types.Type, name: str) -> Any:
+    @intrinsic
+    def rounded(typing_context: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return _call(builder, name, arguments[0].type, arguments)
+
+        return element(element), generate
+
+    return rounded
+
+
+def _suffix(element: types.Type) -> str:
+    return "f" if element == types.float32 else "d"
+
+
+def _extremum(element: types.Type, comparison: str) -> Any:
+    """The first where it compares so with the second, or is NaN; else the second (see `fastopt.rules.language`)."""
+
+    @intrinsic
+    def extremum(typing_context: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            a, b = arguments
+            first = builder.or_(builder.fcmp_ordered(comparison, a, b), builder.fcmp_unordered("uno", a, a))
+            return builder.select(first, a, b)
+
+        return element(element, element), generate
+
+    return extremum
+
+
+def _sign(element: types.Type) -> Any:
+    """1, -1, +0 or NaN."""
+
+    @intrinsic
+    def sign(typing_context: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            x = arguments[0]
+            zero, one, minus_one = (ir.Constant(x.type, value) for value in (0.0, 1.0, -1.0))
+            positive = builder.select(builder.fcmp_ordered(">", x, zero), one, zero)
+            signed = builder.select(builder.fcmp_ordered("<", x, zero), minus_one, positive)
+            return builder.select(builder.fcmp_unordered("uno", x, x), x, signed)
+
+        return element(element), generate
+
+    return sign
+
+
+def _select(element: types.Type) -> Any:
+    @intrinsic
+    def select(typing_context: Any, test: Any, then: Any, otherwise: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.select(*arguments)
+
+        return element(types.boolean, element, element), generate
+
+    return select
+
+
+thread_index, thread_count = _position("tid.x"), _position("ntid.x")
+block_index, block_count = _position("ctaid.x"), _position("nctaid.x")
+load_int64 = _load(types.int64)
+
+for _element in (types.float32, types.float64):
+    _lanes = VECTOR * 8 // _element.bitwidth
+    _names = {
+        "load": _load(_element),
+        "store": _store(_element),
+        "load_vector": _load_vector(_element, _lanes),
+        "store_vector": _store_vector(_element, _lanes),
+        "add": _binary(_element, "add"),
+        "subtract": _binary(_element, "add", negate=True),
+        "multiply": _binary(_element, "mul"),
+        "divide": _binary(_element, "div"),
+        "sqrt": _unary(_element, f"llvm.nvvm.sqrt.rn.{_suffix(_element)}"),
+        "absolute": _unary(_element, f"llvm.nvvm.fabs.{_suffix(_element)}"),
+        "maximum": _extremum(_element, ">"),
+        "minimum": _extremum(_element, "<"),
+        "sign": _sign(_element),
+        "select": _select(_element),
+    }
+    globals().update({f"{name}_{_element}": function for name, function in _names.items()})
+
+
+def compile_to_ptx(source: str, name: str, parameters: Sequence[np.dtype[Any]], capability: tuple[int, int], threads: int) -> str:
+    """PTX of the function `name` of a source text, for a compute capability such as (9, 0).
+
+    `parameters` are the types of its arguments; it may be launched with up to `threads` threads a block.
+    """
+    namespace: dict[str, Any] = {"__name__": f"fastopt_cuda_{name}"}
+    exec(compile(source, f"<fastopt {name}>", "exec"), namespace)
+    signature = tuple(getattr(types, parameter.name) for parameter in parameters)
+    ptx, _ = cuda.compile(namespace[name], signature, device=False, abi="numba", cc=capability, output="ptx", launch_bounds=threads)
+    return str(ptx)

@@ -1,0 +1,249 @@
+"""A machine that runs PTX on NumPy: the very text that a GPU would be given, instruction by instruction, all threads at once.
+
+It knows the instructions that the kernels are made of, and stops at any other. Threads have program counters of their own; the
+lowest one runs next, for all threads that are there, so threads that parted meet again behind a branch or a loop. Arithmetic is
+NumPy's, which rounds each operation by itself as `.rn` asks for; an operation without `.rn` is refused, since a GPU's
+assembler may contract it. Every access must be aligned, and lie within memory that was allocated.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Heap", "Program"]
+
+Array = NDArray[Any]
+DTYPES: dict[str, Any] = {
+    "f32": np.float32,
+    "f64": np.float64,
+    "b64": np.int64,
+    "u64": np.int64,
+    "s64": np.int64,
+    "u32": np.int64,
+    "pred": np.bool_,
+}
+
+INSTRUCTION = re.compile(r"(?:@(!?)(%p\d+)\s+)?([a-z][\w.]*)\s*(.*);$")
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "nan": lambda a, b: np.isnan(a) | np.isnan(b),
+}
+
+
+class Heap:
+    """Device memory: one range of addresses, cut into blocks of which each access must hit one."""
+
+    def __init__(self, size: int) -> None:
+        self.bytes = np.zeros(size + 4096, np.uint8)
+        self.base = -(-self.bytes.ctypes.data // 4096) * 4096
+        self.start = self.base - self.bytes.ctypes.data
+        self.next = self.base
+        self.blocks: dict[int, int] = {}
+        self._bounds: tuple[Array, Array] | None = None
+
+    def allocate(self, size: int) -> int:
+        """The address of a block, a multiple of 256; with a gap behind it that belongs to nobody."""
+        address = self.next
+        self.next += -(-size // 256) * 256 + 256
+        if self.next > self.base + len(self.bytes) - 4096:
+            raise MemoryError("the machine's memory is used up")
+        self.blocks[address], self._bounds = size, None
+        return address
+
+    def free(self, address: int) -> None:
+        """Takes a block away: what touches it later is an error."""
+        del self.blocks[address]
+        self._bounds = None
+
+    def check(self, addresses: Array, size: int) -> None:
+        """Raises IndexError for an access outside of all blocks, or not aligned to its size."""
+        if self._bounds is None:
+            starts = np.array(sorted(self.blocks), np.int64)
+            self._bounds = starts, starts + np.array([self.blocks[s] for s in starts.tolist()], np.int64)
+        starts, ends = self._bounds
+        if (addresses % size).any():
+            raise IndexError(f"an access of {size} bytes that is not aligned: {addresses[addresses % size != 0][0]:#x}")
+        found = np.searchsorted(starts, addresses, side="right") - 1
+        if len(addresses) and (not len(starts) or (found < 0).any() or (addresses + size > ends[found]).any()):
+            raise IndexError(f"an access of {size} bytes outside of the device's memory")
+
+    def view(self, address: int, size: int) -> Array:
+        """Bytes of a block, for copies."""
+        self.check(np.array([address + size - 1 if size else address], np.int64), 1)
+        begin = address - self.base + self.start
+        return self.bytes[begin : begin + size]
+
+    def cells(self, dtype: Any) -> Array:
+        """All of the memory as elements of a type."""
+        size = np.dtype(dtype).itemsize
+        return self.bytes[self.start : self.start + (len(self.bytes) - self.start) // size * size].view(dtype)
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One line: the predicate that guards it, the operation, and its operands as text."""
+
+    negated: bool
+    predicate: str | None
+    operation: str
+    operands: tuple[str, ...]
+
+
+class Program:
+    """A kernel of a PTX text."""
+
+    def __init__(self, ptx: str) -> None:
+        self.entry, header, body = re.findall(r"\.visible \.entry (\w+)\((.*?)\)\s*(?:\.maxntid[^\n]*)?\s*\{(.*)\}", ptx, re.DOTALL)[0]
+        self.parameters = [(name, kind) for kind, name in re.findall(r"\.param \.(\w+) (\w+)", header)]
+        self.instructions: list[Instruction] = []
+        self.labels: dict[str, int] = {}
+        for line in (line.split("//")[0].strip() for line in body.splitlines()):
+            if not line or line.startswith("."):
+                continue
+            if line.endswith(":"):
+                self.labels[line[:-1]] = len(self.instructions)
+                continue
+            found = INSTRUCTION.match(line)
+            if found is None:
+                raise ValueError(f"not an instruction: {line}")
+            operands = tuple(part.strip() for part in re.split(r",\s*(?![^{]*\})", found[4])) if found[4] else ()
+            self.instructions.append(Instruction(bool(found[1]), found[2], found[3], operands))
+
+    def run(self, heap: Heap, blocks: int, threads: int, arguments: Sequence[int | float]) -> None:
+        """A launch of `blocks` blocks of `threads` threads."""
+        if len(arguments) != len(self.parameters):
+            raise ValueError(f"expected {len(self.parameters)} arguments, received {len(arguments)}")
+        with np.errstate(all="ignore"):
+            _Launch(self, heap, blocks, threads, arguments).run()
+
+
+class _Launch:
+    def __init__(self, program: Program, heap: Heap, blocks: int, threads: int, arguments: Sequence[int | float]) -> None:
+        self.program, self.heap, self.count = program, heap, blocks * threads
+        self.parameters = {name: np.array(value, DTYPES[kind]) for (name, kind), value in zip(program.parameters, arguments, strict=True)}
+        index = np.arange(self.count)
+        self.registers: dict[str, Array] = {
+            "%tid.x": index % threads,
+            "%ctaid.x": index // threads,
+            "%ntid.x": np.full(self.count, threads),
+            "%nctaid.x": np.full(self.count, blocks),
+        }
+        self.counter = np.zeros(self.count, np.int64)
+
+    def run(self) -> None:
+        instructions, done = self.program.instructions, len(self.program.instructions)
+        while True:
+            at = int(self.counter.min(initial=done))
+            if at >= done:
+                return
+            self.active: Any = np.flatnonzero(self.counter == at)
+            if len(self.active) == self.count:
+                self.active = slice(None)
+            self.counter[self.active] = at + 1
+            instruction = instructions[at]
+            if instruction.predicate is not None:
+                holds = self.registers[instruction.predicate] ^ instruction.negated
+                self.active = np.arange(self.count)[self.active][holds[self.active]]
+            self.execute(instruction.operation.split("."), instruction.operands)
+
+    def execute(self, operation: list[str], operands: tuple[str, ...]) -> None:
+        name, kind = operation[0], operation[-1]
+        if name == "bra":
+            self.counter[self.active] = self.program.labels[operands[0]]
+        elif name == "ret":
+            self.counter[self.active] = len(self.program.instructions)
+        elif name == "ld" and operation[1] == "param":
+            self.write(operands[0], kind, self.parameters[operands[1].strip("[]")])
+        elif name in ("ld", "st"):
+            self.access(name, operation[1:], operands)
+        elif name == "setp":
+            self.write(operands[0], "pred", COMPARISONS[operation[1]](*(self.read(o, kind) for o in operands[1:])))
+        elif name == "selp":
+            then, otherwise, test = (self.read(o, k) for o, k in zip(operands[1:], (kind, kind, "pred"), strict=True))
+            self.write(operands[0], kind, np.where(test, then, otherwise))
+        else:
+            self.write(operands[0], kind, self.computed(name, operation[1:], [self.read(o, kind) for o in operands[1:]]))
+
+    def computed(self, name: str, modifiers: list[str], values: list[Array]) -> Array:
+        kind = modifiers[-1]
+        if kind in ("f32", "f64"):
+            return self.rounded(name, modifiers, values)
+        simple: dict[str, Callable[..., Any]] = {
+            "add": np.add,
+            "sub": np.subtract,
+            "and": np.bitwise_and,
+            "or": np.bitwise_or,
+            "xor": np.bitwise_xor,
+            "shl": np.left_shift,
+            "neg": np.negative,
+            "min": np.minimum,
+        }
+        if name in simple:
+            return np.asarray(simple[name](*values))
+        if name in ("mov", "cvt") and modifiers in (["u32"], ["u64"], ["u64", "u32"]):
+            return values[0]
+        if name == "mul" and modifiers == ["lo", "s64"]:
+            return np.asarray(values[0] * values[1])
+        if name == "shr":
+            return np.asarray(
+                values[0] >> values[1] if kind == "s64" else (values[0].view(np.uint64) >> values[1].view(np.uint64)).view(np.int64)
+            )
+        raise NotImplementedError(f"{name}.{'.'.join(modifiers)}")
+
+    def rounded(self, name: str, modifiers: list[str], values: list[Array]) -> Array:
+        exact: dict[str, Callable[..., Any]] = {"neg": np.negative, "abs": np.abs, "mov": np.array}
+        if name in exact and len(modifiers) == 1:
+            return np.asarray(exact[name](*values))
+        once: dict[str, Callable[..., Any]] = {"add": np.add, "mul": np.multiply, "div": np.divide, "sqrt": np.sqrt}
+        if name in once and modifiers[:-1] == ["rn"]:
+            return np.asarray(once[name](*values))
+        raise NotImplementedError(f"{name}.{'.'.join(modifiers)}")
+
+    def access(self, name: str, modifiers: list[str], operands: tuple[str, ...]) -> None:
+        space, *vector, kind = modifiers
+        if space != "global":
+            raise NotImplementedError(f"{name}.{'.'.join(modifiers)}")
+        place, registers = (operands[1], operands[0]) if name == "ld" else (operands[0], operands[1])
+        names = [r.strip() for r in registers.strip("{}").split(",")]
+        if len(names) != (int(vector[0][1:]) if vector else 1):
+            raise ValueError(f"{name}.{'.'.join(modifiers)} of {len(names)} registers")
+        found = re.fullmatch(r"\[(%rd\d+)(?:\+(-?\d+))?\]", place)
+        assert found is not None
+        addresses = self.registers[found[1]][self.active] + int(found[2] or 0)
+        size = np.dtype(DTYPES[kind]).itemsize
+        self.heap.check(addresses, size * len(names))
+        cells, first = self.heap.cells(DTYPES[kind]), (addresses - self.heap.base) // size
+        for lane, register in enumerate(names):
+            if name == "ld":
+                self.write(register, kind, cells[first + lane])
+            else:
+                cells[first + lane] = self.read(register, kind)
+
+    def read(self, text: str, kind: str) -> Array:
+        if text.startswith("%"):
+            return self.registers[text][self.active]
+        if text.startswith("0f"):
+            return np.array(struct.unpack(">f", bytes.fromhex(text[2:]))[0], np.float32)
+        if text.startswith("0d"):
+            return np.array(struct.unpack(">d", bytes.fromhex(text[2:]))[0], np.float64)
+        return np.array(int(text), DTYPES[kind])
+
+    def write(self, register: str, kind: str, values: Array) -> None:
+        dtype = DTYPES[kind]
+        if values.dtype != dtype and not (dtype == np.int64 and values.dtype.kind in "iu"):
+            raise TypeError(f"{register}: {values.dtype} where {np.dtype(dtype)} belongs")
+        if register not in self.registers:
+            self.registers[register] = np.zeros(self.count, dtype)
+        self.registers[register][self.active] = values

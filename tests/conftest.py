@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+import tests.cuda.emulated_driver  # noqa: F401  -- first: it may put itself in the place of the driver that fastopt looks for
+
+# isort: split
 import fastopt
 from fastopt.backends import launched, numba_backend
 from fastopt.rules.entry import RULES

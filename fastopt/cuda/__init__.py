@@ -72,7 +72,7 @@ class Runtime(Protocol):
     def upload(self, device: int, capacity: int) -> Upload:
         """A way for small data, with memory of its own; `capacity` is the size of the largest in bytes."""
 
-    def capture(self, stream: int) -> int | None:
+    def capture(self, device: int, stream: int) -> int | None:
         """Which capture of a CUDA graph a stream is in, or None."""
 
     def load(self, source: str, name: str, parameters: tuple[np.dtype[Any], ...], device: int) -> Kernel:

@@ -59,6 +59,12 @@ class DeviceArray:
         """The size in bytes."""
         return self.size * self.dtype.itemsize
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # an address is of this process and of this memory: a copy has memory of its own, and alignment like this one's
+        from fastopt.cuda.memory import from_host, to_host
+
+        return from_host, (to_host(self), self.device, self.address % 256)
+
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.address, self.readonly), "version": 3, "stream": None}

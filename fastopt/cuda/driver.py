@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import re
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterator
@@ -130,6 +131,28 @@ def _on(number: int) -> Iterator[Any]:
         _check(driver.cuCtxSetCurrent(before))
 
 
+@contextmanager
+def _relaxed() -> Iterator[None]:
+    """Allows what CUDA forbids while any graph is captured, lest it become part of it by mistake: allocations, and asking for events."""
+    from cuda.bindings import driver
+
+    before = _check(driver.cuThreadExchangeStreamCaptureMode(driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED))
+    try:
+        yield
+    finally:
+        _check(driver.cuThreadExchangeStreamCaptureMode(before))
+
+
+def _call_on(number: int, function: Any, *arguments: Any) -> Any:
+    """The same for one call, and cheap where the thread is on the device already, as nearly always: this is in every step."""
+    from cuda.bindings import driver
+
+    if int(driver.cuCtxGetCurrent()[1]) == int(_context(number)):
+        return function(*arguments)
+    with _on(number):
+        return function(*arguments)
+
+
 def describe(device: int) -> str:
     """The device in words."""
     found = _device(device)
@@ -175,13 +198,13 @@ class _Memory:
     def __init__(self, device: int, size: int) -> None:
         with _on(device) as driver:
             self.address = int(_check(driver.cuMemAlloc(max(size, 1))))
-            weakref.finalize(self, _free, device, self.address)
+            weakref.finalize(self, _free, device, self.address).atexit = False  # by then the driver may be gone, and the memory with it
             _check(driver.cuMemsetD8(self.address, 0, max(size, 1)))
 
 
 def _free(device: int, address: int) -> None:
-    with _on(device) as driver:
-        driver.cuMemFree(address)  # at the interpreter's end the driver may be gone already, and the memory with it
+    with _on(device) as driver, _relaxed():
+        driver.cuMemFree(address)
 
 
 def allocate(device: int, size: int) -> tuple[int, object]:
@@ -209,8 +232,7 @@ class Upload:
     """Copies from pinned memory, which the device reads when it gets there: so each copy has a slot to itself until it is done.
 
     Whether it is done is asked and never waited for; where no slot is free, more are made. A copy that is captured into a graph
-    keeps its slot for good, since every replay reads it again; and as nothing can be allocated during a capture, slots for
-    some captures are always kept ready.
+    keeps its slot for good, since every replay reads it again.
     """
 
     SLOTS = 16
@@ -221,19 +243,21 @@ class Upload:
         self.busy: deque[tuple[NDArray[np.uint8], Any]] = deque()
         self.blocks: list[Any] = []
         self._make_slots()
-        weakref.finalize(self, _settle, self.busy, self.blocks)
+        weakref.finalize(self, _settle, device, self.busy, self.blocks).atexit = False
 
     def __call__(self, address: int, values: NDArray[Any], stream: int, capturing: bool) -> None:
         """Copies the values to an address, in the stream's order. They may be changed as soon as this returns."""
+        _call_on(self.device, self._copy, address, values, stream, capturing)
+
+    def _copy(self, address: int, values: NDArray[Any], stream: int, capturing: bool) -> None:
         from cuda.bindings import driver
 
-        if not capturing:
-            while self.busy and self.busy[0][1].is_done:
-                self.free.append(self.busy.popleft()[0])
-            if len(self.free) <= self.SLOTS // 2:
-                self._make_slots()
-        elif not self.free:
-            raise RuntimeError("step: too many captures in a row; make a step or advance() outside a capture in between")
+        if not self.free:
+            with _relaxed():
+                while self.busy and self.busy[0][1].is_done:
+                    self.free.append(self.busy.popleft()[0])
+                if not self.free:
+                    self._make_slots()
         slot = self.free.pop()
         slot[: values.nbytes] = values.view(np.uint8)
         _check(driver.cuMemcpyHtoDAsync(address, slot.ctypes.data, values.nbytes, stream))
@@ -244,18 +268,18 @@ class Upload:
         from cuda.core import LegacyPinnedMemoryResource
 
         size = self.SLOTS * self.capacity
-        with _on(self.device):
-            block = LegacyPinnedMemoryResource().allocate(size)
+        block = _call_on(self.device, LegacyPinnedMemoryResource().allocate, size)
         self.blocks.append(block)
         memory = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(int(block.handle)))
         self.free.extend(memory.reshape(self.SLOTS, self.capacity))
 
 
-def _settle(busy: deque[tuple[Any, Any]], blocks: list[Any]) -> None:
+def _settle(device: int, busy: deque[tuple[Any, Any]], blocks: list[Any]) -> None:
     """Waits for the copies on their way before the memory that they read is freed."""
-    for _, event in busy:
-        event.sync()
-    blocks.clear()
+    with _on(device), _relaxed():
+        for _, event in busy:
+            event.sync()
+        blocks.clear()
 
 
 def upload(device: int, capacity: int) -> Upload:
@@ -270,11 +294,11 @@ def _stream(handle: int) -> Any:
     return Stream.from_handle(handle)
 
 
-def capture(stream: int) -> int | None:
+def capture(device: int, stream: int) -> int | None:
     """Which capture of a CUDA graph a stream is in, or None."""
     from cuda.bindings import driver
 
-    status, number, *_ = _check(driver.cuStreamGetCaptureInfo(stream))
+    status, number, *_ = _check(_call_on(device, driver.cuStreamGetCaptureInfo, stream))
     return int(number) if status == driver.CUstreamCaptureStatus.CU_STREAM_CAPTURE_STATUS_ACTIVE else None
 
 
@@ -282,20 +306,14 @@ class LoadedKernel:
     """A kernel on one device."""
 
     def __init__(self, kernel: Any, device: int) -> None:
-        from cuda.bindings import driver
         from cuda.core import LaunchConfig, launch
 
-        self.kernel, self.device, self.context = kernel, device, int(_context(device))
-        self.current, self.launch, self.configuration = driver.cuCtxGetCurrent, launch, once(LaunchConfig)
+        self.kernel, self.device, self.launch, self.configuration = kernel, device, launch, once(LaunchConfig)
 
     def __call__(self, blocks: int, threads: int, stream: int, arguments: tuple[Any, ...]) -> None:
         """Launches it on a stream."""
         configuration = self.configuration(grid=blocks, block=threads)
-        if int(self.current()[1]) == self.context:  # as nearly always; a context manager costs as much as the launch
-            self.launch(_stream(stream), configuration, self.kernel, *arguments)
-            return
-        with _on(self.device):
-            self.launch(_stream(stream), configuration, self.kernel, *arguments)
+        _call_on(self.device, self.launch, _stream(stream), configuration, self.kernel, *arguments)
 
 
 _kernels: dict[tuple[str, int], LoadedKernel] = {}
@@ -326,7 +344,10 @@ def _code(ptx: str, architecture: str) -> Any:
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
     code = ObjectCode.from_ptx(ptx.encode())
-    if str(Linker.which_backend()) != "nvjitlink":
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that nvJitLink is not there is no news
+        linker = str(Linker.which_backend())
+    if linker != "nvjitlink":
         return code
     return Linker(code, options=LinkerOptions(arch=architecture)).link("cubin")
 

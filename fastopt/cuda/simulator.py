@@ -122,7 +122,7 @@ def upload(device: int, capacity: int) -> Upload:
     return Upload()
 
 
-def capture(stream: int) -> int | None:
+def capture(device: int, stream: int) -> int | None:
     """None: the simulator has no graphs."""
     return None
 

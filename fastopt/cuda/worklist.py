@@ -122,7 +122,7 @@ class DeviceWorkList:
     def choose_stream(self, handle: int | None) -> None:
         """Where the next launch goes: a stream's handle, or None for the one that the parameters' framework works on."""
         self.stream = handle or self._common_stream(())
-        self.capture = self.runtime.capture(self.stream)
+        self.capture = self.runtime.capture(self.device, self.stream)
 
     @property
     def recording(self) -> bool:

@@ -31,15 +31,26 @@ DTYPES: dict[str, Any] = {
 }
 
 INSTRUCTION = re.compile(r"(?:@(!?)(%p\d+)\s+)?([a-z][\w.]*)\s*(.*);$")
-COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+ORDERED: dict[str, Callable[[Any, Any], Any]] = {
     "eq": np.equal,
     "ne": np.not_equal,
     "lt": np.less,
     "le": np.less_equal,
     "gt": np.greater,
     "ge": np.greater_equal,
-    "nan": lambda a, b: np.isnan(a) | np.isnan(b),
 }
+
+
+def _compare(comparison: str, a: Array, b: Array) -> Any:
+    """False where either is NaN; the comparisons that end in u are true there."""
+    unordered = np.isnan(a) | np.isnan(b) if a.dtype.kind == "f" else np.False_
+    if comparison == "nan":
+        return unordered
+    if comparison in ORDERED:
+        return ORDERED[comparison](a, b) & ~unordered
+    if comparison.endswith("u") and comparison[:-1] in ORDERED:
+        return ORDERED[comparison[:-1]](a, b) | unordered
+    raise NotImplementedError(f"setp.{comparison}")
 
 
 class Heap:
@@ -169,7 +180,7 @@ class _Launch:
         elif name in ("ld", "st"):
             self.access(name, operation[1:], operands)
         elif name == "setp":
-            self.write(operands[0], "pred", COMPARISONS[operation[1]](*(self.read(o, kind) for o in operands[1:])))
+            self.write(operands[0], "pred", np.asarray(_compare(operation[1], *(self.read(o, kind) for o in operands[1:]))))
         elif name == "selp":
             then, otherwise, test = (self.read(o, k) for o, k in zip(operands[1:], (kind, kind, "pred"), strict=True))
             self.write(operands[0], kind, np.where(test, then, otherwise))

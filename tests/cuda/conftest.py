@@ -1,0 +1,34 @@
+"""On what the tests in this folder run.
+
+Those of `test_on_device` and its neighbours take a device. That is the GPU of the machine, where there is one; or what stands in
+for one, if the environment says so: FASTOPT_EMULATED_GPU=1 the emulated driver (`emulated_driver`), NUMBA_ENABLE_CUDASIM=1 Numba's
+simulator. `test_stand_ins` runs them once on each in processes of their own, so that they run everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.cuda.emulated_driver import EMULATED
+
+
+@pytest.fixture
+def device() -> str:
+    """Skips a test where there is no device; says which kind there is: "gpu", "emulated" or "simulated"."""
+    import fastopt
+    from fastopt import cuda
+
+    reason = fastopt.available_backends()["cuda"]
+    if reason is not True:
+        pytest.skip(f"backend 'cuda': {reason}")
+    return "simulated" if cuda.simulated() else "gpu" if EMULATED is None else "emulated"
+
+
+@pytest.fixture
+def emulated(device: str) -> Any:
+    """The emulated GPU; skips a test on anything else."""
+    if EMULATED is None:
+        pytest.skip("looks into the emulated GPU")
+    return EMULATED

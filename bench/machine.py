@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import fastopt
 from fastopt import threads
 from fastopt.backends import cython_backend, launched
 
-__all__ = ["describe"]
+__all__ = ["describe", "versions"]
 
 PACKAGES = ("fastopt", "numpy", "numba", "llvmlite", "cython", "scipy", "scikit-learn", "torch", "jax", "optax", "thinc", "deepspeed")
 
@@ -31,7 +32,7 @@ def describe() -> dict[str, Any]:
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
-        "packages": _versions(),
+        "packages": versions(PACKAGES),
         "backends": fastopt.available_backends(),
         "isa": cython_backend.isa() if compiled else None,
         "has_threads": bool(launched.launcher().HAS_THREADS) if compiled else None,
@@ -62,10 +63,10 @@ def _caches() -> dict[str, int]:
     return found
 
 
-def _versions() -> dict[str, str | None]:
+def versions(packages: Sequence[str]) -> dict[str, str | None]:
     """Installed versions; None for what is absent."""
     found: dict[str, str | None] = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

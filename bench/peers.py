@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import fastopt
 
-__all__ = ["PEERS", "Peer", "absent", "verify"]
+__all__ = ["BETAS", "EPS", "LR", "PEERS", "Peer", "absent", "agreement", "verify"]
 
 Arrays = Sequence[NDArray[Any]]
 LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
@@ -214,25 +214,29 @@ def absent() -> dict[str, str]:
 
 
 def verify(name: str, threads: int) -> float:
-    """Lets a peer make three steps beside fastopt's reference, and returns the largest difference of a parameter.
+    """Lets a peer make three steps beside fastopt's reference; see `agreement`."""
+    return agreement(name, lambda params, grads: PEERS[name](params, grads, threads))
 
-    Gradients stay away from 0, where the frameworks' different places for eps show. Raises AssertionError if the peer
-    does not compute Adam: what is fast and wrong has no time.
+
+def agreement(name: str, build: Callable[[Arrays, Arrays], Any]) -> float:
+    """Lets what `build` returns make three steps beside fastopt's reference; returns the largest difference of a parameter.
+
+    Gradients stay away from 0, where the frameworks' different places for eps show. Raises AssertionError if it does not
+    compute Adam: what is fast and wrong has no time.
     """
     rng = np.random.default_rng(3)
     params = [rng.standard_normal(n).astype(np.float32) for n in (5, 1_000)]
     expected = [p.copy() for p in params]
     reference = fastopt.Adam(expected, LR, BETAS, EPS, backend="numpy")
-    peer: Peer | None = None
+    peer: Any = None
     for _ in range(3):
         grads = [(rng.uniform(0.5, 1.5, p.size) * rng.choice([-1, 1], p.size)).astype(np.float32) for p in params]
         if peer is None:
-            peer = PEERS[name](params, [g.copy() for g in grads], threads)
+            peer = build(params, [g.copy() for g in grads])
         else:
             peer.new_gradients([g.copy() for g in grads])
         peer.step()
         reference.step(grads)
-    assert peer is not None
     difference = max(float(np.abs(a - b).max()) for a, b in zip(peer.result(), expected, strict=True))
     assert difference < 2e-6, f"{name}: parameters differ from the reference by {difference}"
     return difference

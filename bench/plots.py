@@ -9,7 +9,7 @@ from typing import Any
 
 from .records import Record, Row
 
-__all__ = ["draw_all"]
+__all__ = ["COLOURS", "PEER_COLOURS", "draw_all", "figure"]
 
 COLOURS = {"cython": "#1b6ca8", "numba": "#e07b39", "numpy": "#8a8a8a", "auto": "#1b6ca8", "ceiling": "#2a2a2a"}
 PEER_COLOURS = ["#1b6ca8", "#e07b39", "#8a8a8a", "#b3314b", "#d98c9f", "#7a3b69", "#4a8f5b", "#c2a83e", "#3aa6a6", "#77674f"]
@@ -28,7 +28,8 @@ def draw_all(record: Record, folder: Path) -> list[tuple[str, str]]:
 
 
 @contextmanager
-def _figure(path: Path, width: float, height: float, columns: int = 1) -> Iterator[list[Any]]:
+def figure(path: Path, width: float, height: float, columns: int = 1) -> Iterator[list[Any]]:
+    """Axes side by side, saved as a picture in the end."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -36,10 +37,10 @@ def _figure(path: Path, width: float, height: float, columns: int = 1) -> Iterat
 
     style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
     with plt.rc_context(style):
-        figure, axes = plt.subplots(1, columns, figsize=(width, height), squeeze=False, layout="constrained")
+        drawn, axes = plt.subplots(1, columns, figsize=(width, height), squeeze=False, layout="constrained")
         yield list(axes[0])
-        figure.savefig(path, dpi=150)
-        plt.close(figure)
+        drawn.savefig(path, dpi=150)
+        plt.close(drawn)
 
 
 def _single(rows: Sequence[Row], dtype: str = "float32") -> list[Row]:
@@ -50,7 +51,7 @@ def _throughput(record: Record, path: Path) -> bool:
     rows = [r for r in _single(record.group("step")) if r["rule"] == "adam"]
     if not rows:
         return False
-    with _figure(path, 8, 4.5) as (axis,):
+    with figure(path, 8, 4.5) as (axis,):
         for backend in dict.fromkeys(r["backend"] for r in rows):
             own = [r for r in rows if r["backend"] == backend]
             axis.plot([r["elements"] for r in own], [r.gigabytes_per_second() for r in own], "o-", color=COLOURS[backend], label=backend)
@@ -72,7 +73,7 @@ def _ceiling(record: Record, path: Path) -> bool:
         return False
     backend = "cython" if any(r["backend"] == "cython" for r in rows) else "numba"
     rules = list(dict.fromkeys(r["rule"] for r in rows))
-    with _figure(path, 8, 4.8) as (axis,):
+    with figure(path, 8, 4.8) as (axis,):
         import matplotlib
 
         shades = matplotlib.colormaps["viridis"]
@@ -92,7 +93,7 @@ def _peers(record: Record, path: Path) -> bool:
     if not rows:
         return False
     names = list(dict.fromkeys(name for r in rows for name in r.seconds))
-    with _figure(path, 9, 0.9 + 0.62 * len(rows)) as (axis,):
+    with figure(path, 9, 0.9 + 0.62 * len(rows)) as (axis,):
         for k, name in enumerate(names):
             own = [(i, r) for i, r in enumerate(rows) if name in r.seconds]
             marker = {"ceiling": "|"}.get(name, "D" if name.startswith("fastopt") else "o")
@@ -119,7 +120,7 @@ def _share(record: Record, path: Path) -> bool:
     series = _training_series(record)
     if not series:
         return False
-    with _figure(path, 4 * len(series), 3.8, len(series)) as axes:
+    with figure(path, 4 * len(series), 3.8, len(series)) as axes:
         for axis, ((workload, width), rows) in zip(axes, series.items(), strict=True):
             for backend in rows[0]["update_share"]:
                 shares = [100 * r["update_share"][backend] for r in rows]
@@ -134,7 +135,7 @@ def _losses(record: Record, path: Path) -> bool:
     series = _training_series(record)
     if not series:
         return False
-    with _figure(path, 4 * len(series), 3.6, len(series)) as axes:
+    with figure(path, 4 * len(series), 3.6, len(series)) as axes:
         for axis, ((workload, width), rows) in zip(axes, series.items(), strict=True):
             row = max(rows, key=lambda r: len(r["losses"]["numpy"]["values"]))
             for k, (backend, curve) in enumerate(row["losses"].items()):

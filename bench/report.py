@@ -51,8 +51,12 @@ In new processes; `build` is the constructor, which imports the backend and, wit
 
 
 def write(record_path: Path, folder: Path) -> Path:
-    """Writes README.md, steps.md and the plots into a folder; returns the page's path."""
+    """Writes README.md, steps.md and the plots into a folder; returns the page's path. A GPU's record has a page of its own."""
     record = records.load(record_path)
+    if "device" in record.machine:
+        from .device import page as of_gpu
+
+        return of_gpu.write(record_path, folder)
     folder.mkdir(parents=True, exist_ok=True)
     pictures = plots.draw_all(record, folder)
     page = folder / "README.md"

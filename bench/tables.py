@@ -8,7 +8,7 @@ import numpy as np
 
 from .records import Record, Row, ratio
 
-__all__ = ["every_step", "first_steps", "machine", "peers", "steps", "table", "targets", "time_of", "training"]
+__all__ = ["bytes_of", "every_step", "first_steps", "machine", "mark", "peers", "steps", "table", "targets", "time_of", "training"]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -25,7 +25,8 @@ def time_of(seconds: float) -> str:
     return f"{seconds * 1e3:.2f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
-def _bytes(count: float) -> str:
+def bytes_of(count: float) -> str:
+    """A size in the unit that suits it."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024 or unit == "GiB":
             return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
@@ -36,7 +37,7 @@ def _bytes(count: float) -> str:
 def _where(row: Row, caches: dict[str, int]) -> str:
     """The smallest memory that holds a row's working set."""
     fitting = [level for level, size in caches.items() if row["working_set"] <= size]
-    return f"{_bytes(row['working_set'])}, {fitting[0] if fitting else 'memory'}"
+    return f"{bytes_of(row['working_set'])}, {fitting[0] if fitting else 'memory'}"
 
 
 def machine(record: Record) -> str:
@@ -45,7 +46,7 @@ def machine(record: Record) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in m["packages"].items() if version)
     rows = [
         ("CPU", f"{m['cpu']}, {m['cores']} cores, {m['threads']} threads used"),
-        ("caches", ", ".join(f"{level} {_bytes(size)}" for level, size in m["caches"].items()) or "not known"),
+        ("caches", ", ".join(f"{level} {bytes_of(size)}" for level, size in m["caches"].items()) or "not known"),
         ("kernels", f"cython: x86-64 {m['isa']}, threads {'yes' if m['has_threads'] else 'no'}" if m["isa"] else "cython: not built"),
         ("system", f"{m['system']}, Python {m['python']}"),
         ("packages", versions),
@@ -64,8 +65,8 @@ def peers(record: Record) -> str:
     others = [name for name in dict.fromkeys(n for r in rows for n in r.seconds) if name != subject]
     body = []
     for row in rows:
-        cells = [str(ratio(row.seconds[n], row.seconds[subject])) + _mark(row, n) if n in row.seconds else "-" for n in others]
-        body.append([row["label"], _where(row, record.machine["caches"]), time_of(row.median()) + _mark(row, subject), *cells])
+        cells = [str(ratio(row.seconds[n], row.seconds[subject])) + mark(row, n) if n in row.seconds else "-" for n in others]
+        body.append([row["label"], _where(row, record.machine["caches"]), time_of(row.median()) + mark(row, subject), *cells])
     missing = rows[0]["absent"]
     text = table(["tensors x parameters", "working set", subject, *others], body)
     text += f"\nColumns after {subject}: times {subject}'s time, the median of the rounds' ratios and its 95 % bootstrap interval;"
@@ -74,7 +75,8 @@ def peers(record: Record) -> str:
     return text + (f" Absent: {named}.\n" if missing else " No peer was absent.\n")
 
 
-def _mark(row: Row, name: str) -> str:
+def mark(row: Row, name: str) -> str:
+    """The mark of a wide spread."""
     return " ~" if row.noisy(name) else ""
 
 
@@ -123,7 +125,7 @@ def steps(record: Record) -> str:
 def _step_cell(row: Row) -> str:
     percent = row.percent_of_ceiling()
     share = f"{percent:.0f} %" if percent is not None else "no probe"
-    return f"{time_of(row.median())}; {row.gigabytes_per_second():.1f}; {share}{_mark(row, row['subject'])}"
+    return f"{time_of(row.median())}; {row.gigabytes_per_second():.1f}; {share}{mark(row, row['subject'])}"
 
 
 def every_step(record: Record) -> str:
@@ -139,7 +141,7 @@ def every_step(record: Record) -> str:
                 r["dtype"],
                 r["label"],
                 _where(r, record.machine["caches"]),
-                time_of(r.median()) + _mark(r, r["subject"]),
+                time_of(r.median()) + mark(r, r["subject"]),
                 quartiles,
                 f"{r['elements'] / r.median() / 1e6:,.0f}",
                 f"{r.gigabytes_per_second():.1f}",
@@ -180,7 +182,7 @@ def training(record: Record) -> str:
                     f"{r['parameters']:,}",
                     f"{r['batch']:,}",
                     backend,
-                    time_of(median) + _mark(r, backend),
+                    time_of(median) + mark(r, backend),
                     f"{r['batch'] / median:,.0f}",
                     time_of(r["time_per_epoch"][backend]),
                     f"{100 * r['update_share'][backend]:.0f} %",

@@ -111,7 +111,8 @@ def view(value: Any, label: str) -> DeviceArray:
         )
     if found.size and not found.address:
         raise ValueError(
-            f"{label}: expected an array with memory of its own (the local part of a distributed one), received {kind_of(value)} at address 0"
+            f"{label}: expected an array with memory of its own, such as the local part of a distributed one; "
+            f"received {kind_of(value)} at address 0"
         )
     return found
 

@@ -120,17 +120,15 @@ MUTATIONS = [
     pytest.param("+ start * 4\n", "+ start * 8\n", "bits", id="a stream begins at the wrong element"),
     pytest.param("(1 * tensors + tensor)", "(1 * tensors)", "bits", id="the gradient of another tensor"),
     pytest.param("element = i + (vectors << 2)", "element = i + (vectors << 1)", "bits", id="the tail at the wrong place"),
-    pytest.param("i = thread\n        while i < vectors", "i = thread + 1\n        while i < vectors", "bits", id="a vector left out"),
+    pytest.param("while i < vectors", "while i + 1 < vectors", "bits", id="a vector left out"),
     pytest.param("& 15 == 0", "& 3 == 0", "bits", id="vectors that are not aligned"),
     pytest.param("while row < rows", "while row < rows - 1", "bits", id="the last row left out"),
     pytest.param("multiply(beta1_, m_0)", "multiply(beta1_, m_1)", "bits", id="a lane reads another's value"),
     pytest.param("add(multiply(beta2_, v_2)", "subtract(multiply(beta2_, v_2)", "bits", id="a wrong operation in one lane"),
-    pytest.param("add(v_3, eps_root_)), eps_)", "add(v_3, eps_)), eps_root_)", "bits", id="eps at another place in one lane"),
+    pytest.param("new_m_3 = m_3", "new_m_3 = g_3", "bits", id="a wrong state in one lane"),
     pytest.param("multiply(beta1_, m_)", "beta1_ * m_", "arithmetic", id="an operator in the place of a call"),
     pytest.param("v_0 = add(multiply(beta2_, v_0)", "v_0 = add(beta2_ * v_0", "arithmetic", id="the same in a vector"),
-    pytest.param(
-        "p_0, p_1, p_2, p_3 = load_vector_float32(p__at + offset)", "p_0, p_1, p_2, p_3 = SCALARS", "memory", id="four scalar loads"
-    ),
+    pytest.param("= load_vector_float32(p__at + offset)", "= SCALARS", "memory", id="four scalar loads"),
 ]
 
 
@@ -150,14 +148,18 @@ def test_a_kernel_that_is_broken_is_seen(before: str, after: str, seen_by: str) 
             check_arithmetic(broken, "float32")
         return
     with pytest.raises((IndexError, AssertionError)):
-        for offsets in ((0,), (0, 4, 0, 0)):
-            assert distance_of_a_launch(broken, offsets) == 0
+        check_bits(broken)
 
 
-@pytest.mark.parametrize("offsets", [(0,), (4,), (0, 4, 0, 0)])
-def test_a_kernel_that_is_whole_is_not(offsets: tuple[int, ...]) -> None:
+def test_a_kernel_that_is_whole_is_not() -> None:
     """Lest what fails above be the launch."""
-    assert distance_of_a_launch(ptx_of("adam", False, "float32"), offsets) == 0
+    check_bits(ptx_of("adam", False, "float32"))
+
+
+def check_bits(text: str) -> None:
+    """Streams that lie alike, at the beginning of a vector and not; and streams that do not."""
+    for offsets in ((0,), (4,), (0, 4, 0, 0)):
+        assert distance_of_a_launch(text, offsets) == 0
 
 
 def distance_of_a_launch(text: str, offsets: tuple[int, ...]) -> int:

@@ -69,15 +69,20 @@ def toolchain_missing() -> str | None:
 
 
 def _driver_missing() -> str | None:
-    from cuda.bindings import driver
-
     try:
-        status, count = _started(driver)
+        status, count = _started(_bindings())
     except Exception as error:  # bindings say a missing library in several ways
         return f"the NVIDIA driver was not found ({type(error).__name__})"
     if status:
-        return f"the NVIDIA driver answers {driver.CUresult(status).name}"
+        return f"the NVIDIA driver answers {_bindings().CUresult(status).name}"
     return None if count else "the NVIDIA driver finds no GPU"
+
+
+@once
+def _bindings() -> Any:
+    from cuda.bindings import driver
+
+    return driver
 
 
 def _started(driver: Any) -> tuple[int, int]:
@@ -106,8 +111,7 @@ def _device(number: int) -> Any:
 @once
 def _context(number: int) -> Any:
     """The device's primary context: the one that PyTorch, CuPy and Numba use too."""
-    from cuda.bindings import driver
-
+    driver = _bindings()
     before = _check(driver.cuCtxGetCurrent())
     _device(number).set_current()
     own = _check(driver.cuCtxGetCurrent())
@@ -118,8 +122,7 @@ def _context(number: int) -> Any:
 @contextmanager
 def _on(number: int) -> Iterator[Any]:
     """Runs on a device, and leaves the calling thread on the one that it was on."""
-    from cuda.bindings import driver
-
+    driver = _bindings()
     own, before = _context(number), _check(driver.cuCtxGetCurrent())
     if int(before) == int(own):
         yield driver
@@ -134,8 +137,7 @@ def _on(number: int) -> Iterator[Any]:
 @contextmanager
 def _relaxed() -> Iterator[None]:
     """Allows what CUDA forbids while any graph is captured, lest it become part of it by mistake: allocations, and asking for events."""
-    from cuda.bindings import driver
-
+    driver = _bindings()
     before = _check(driver.cuThreadExchangeStreamCaptureMode(driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED))
     try:
         yield
@@ -145,9 +147,7 @@ def _relaxed() -> Iterator[None]:
 
 def _call_on(number: int, function: Any, *arguments: Any) -> Any:
     """The same for one call, and cheap where the thread is on the device already, as nearly always: this is in every step."""
-    from cuda.bindings import driver
-
-    if int(driver.cuCtxGetCurrent()[1]) == int(_context(number)):
+    if int(_bindings().cuCtxGetCurrent()[1]) == int(_context(number)):
         return function(*arguments)
     with _on(number):
         return function(*arguments)
@@ -178,8 +178,7 @@ def shape(device: int) -> DeviceShape:
 
 def device_of(address: int) -> int:
     """The device on which an address lies. Raises RuntimeError for one that is no device's."""
-    from cuda.bindings import driver
-
+    driver = _bindings()
     return int(_check(driver.cuPointerGetAttribute(driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address)))
 
 
@@ -250,8 +249,7 @@ class Upload:
         _call_on(self.device, self._copy, address, values, stream, capturing)
 
     def _copy(self, address: int, values: NDArray[Any], stream: int, capturing: bool) -> None:
-        from cuda.bindings import driver
-
+        driver = _bindings()
         if not self.free:
             with _relaxed():
                 while self.busy and self.busy[0][1].is_done:
@@ -296,8 +294,7 @@ def _stream(handle: int) -> Any:
 
 def capture(device: int, stream: int) -> int | None:
     """Which capture of a CUDA graph a stream is in, or None."""
-    from cuda.bindings import driver
-
+    driver = _bindings()
     status, number, *_ = _check(_call_on(device, driver.cuStreamGetCaptureInfo, stream))
     return int(number) if status == driver.CUstreamCaptureStatus.CU_STREAM_CAPTURE_STATUS_ACTIVE else None
 

@@ -91,7 +91,8 @@ class DeviceWorkList:
         self.blocks = min(len(self.rows), self.shape.most_blocks)
         self.stream = DEFAULT_STREAM
         self.capture: int | None = None
-        self._placed: NDArray[np.int64] | None = None
+        self._addresses: list[int] = []
+        self._placed: list[int] | None = None
         self._captured = False
         scalars = np.full(MOST_SCALARS + PROLOGUE_SCALARS, np.nan, self.dtype)  # until `advance` says what they are
         tables = (self.streams, self.rows, scalars)
@@ -112,11 +113,11 @@ class DeviceWorkList:
         handle = None if stream is None else arrays.stream_handle(stream)
         addresses = None if self._tensors is None else self._tensors.addresses(gradients)
         if addresses is None:  # not PyTorch's, or something is wrong with them: one by one, with words for what is wrong
-            addresses = np.array([g.address for g in self._views(gradients)], np.int64)
+            addresses = [g.address for g in self._views(gradients)]
             handle = handle or self._common_stream(gradients)
-        if not np.array_equal(addresses, self.streams[1]):
+        if addresses != self._addresses:
             self.refuse_overlap(gradients, self.gradient_labels)
-        self.streams[1] = addresses
+            self.streams[1] = self._addresses = addresses
         self.choose_stream(handle)
 
     def choose_stream(self, handle: int | None) -> None:
@@ -163,20 +164,17 @@ class DeviceWorkList:
         A captured graph brings its own at every replay, since a step outside it may have brought others; and once one was
         captured, what the device has is not known any more, so every step brings them.
         """
-        now = self.streams[1]
-        if self.recording:
-            self.upload(self.streams_at + now.nbytes, now, self.stream, True)
-            self._captured = True
-        elif self._captured or self._placed is None:
-            self.upload(self.streams_at + now.nbytes, now, self.stream, False)
-            self._placed = now.copy()
-        else:
-            changed = np.flatnonzero(now != self._placed)
-            if len(changed):
-                first, last = int(changed[0]), int(changed[-1]) + 1
-                at = self.streams_at + now.nbytes + first * now.itemsize
-                self.upload(at, now[first:last], self.stream, False)
-                self._placed[first:last] = now[first:last]
+        known = self._placed is not None and not self._captured and not self.recording
+        if known and self._placed is self._addresses:
+            return
+        now, first, last = self.streams[1], 0, len(self._addresses)
+        if known:
+            changed = [i for i, (a, b) in enumerate(zip(self._placed or (), self._addresses, strict=True)) if a != b]
+            first, last = (changed[0], changed[-1] + 1) if changed else (0, 0)
+        if last > first:
+            self.upload(self.streams_at + now.nbytes + first * now.itemsize, now[first:last], self.stream, self.recording)
+        self._placed = self._addresses
+        self._captured = self._captured or self.recording
 
 
 def _one_device(params: Sequence[DeviceArray], labels: Sequence[str]) -> int:
@@ -205,7 +203,7 @@ class _Tensors:
         """None where not all are PyTorch's."""
         return cls(params) if all(p.foreign and arrays.torch_tensor(p.owner) for p in params) else None
 
-    def addresses(self, gradients: Sequence[Any]) -> NDArray[np.int64] | None:
+    def addresses(self, gradients: Sequence[Any]) -> list[int] | None:
         """Where the gradients lie, or None if any of them, or a parameter, is not as it should be."""
         found = []
         try:
@@ -217,4 +215,4 @@ class _Tensors:
                 found.append(g.data_ptr())
         except (RuntimeError, NotImplementedError):  # a sparse tensor has no such thing as an address
             return None
-        return np.array(found, np.int64)
+        return found

@@ -7,6 +7,8 @@ simulator. `test_stand_ins` runs them once on each in processes of their own, so
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 import pytest
@@ -32,3 +34,20 @@ def emulated(device: str) -> Any:
     if EMULATED is None:
         pytest.skip("looks into the emulated GPU")
     return EMULATED
+
+
+_status = 0
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    global _status
+    _status = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """Ends a process with an emulated driver at once: cuda.core gives things back after Python, and so the emulation, is gone."""
+    if EMULATED is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_status)

@@ -7,7 +7,7 @@ COMPILED := setup.py pyproject.toml $(wildcard fastopt/*.pyx fastopt/backends/*.
 	fastopt/transcribe.py fastopt/backends/cython_source.py fastopt/backends/cython_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-full bench-smoke test lint check report peers readme-figures clean
+.PHONY: help bench bench-full bench-cuda bench-smoke test lint check report peers readme-figures clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -18,6 +18,11 @@ bench: $(VENV)/bench  ## measure on this machine (under five minutes) and write 
 
 bench-full: $(VENV)/bench  ## the same over more sizes and with more rounds (half an hour)
 	$(BIN)/fastopt bench --profile full --output reports/latest
+
+bench-cuda: $(VENV)/test $(VENV)/cuda  ## check and measure on this machine's GPU (under ten minutes) and write reports/ and its name
+	$(BIN)/fastopt check
+	$(BIN)/python -m pytest tests/cuda
+	$(BIN)/fastopt bench --device cuda
 
 bench-smoke: $(VENV)/bench  ## does the benchmark run at all (a minute)
 	$(BIN)/fastopt bench --profile smoke --output reports/.scratch/smoke
@@ -53,7 +58,7 @@ $(VENV)/python:
 	@touch $@
 
 # one stamp a set of packages; each also rebuilds the extension where its sources changed
-$(VENV)/bench $(VENV)/test $(VENV)/lint $(VENV)/frameworks: $(VENV)/python $(COMPILED)
+$(VENV)/bench $(VENV)/test $(VENV)/lint $(VENV)/cuda $(VENV)/frameworks: $(VENV)/python $(COMPILED)
 	@echo "setting up $(notdir $@) in $(VENV) (a minute or two the first time)"
 	$(PIP) --editable '.[$(notdir $@)]'
 	@touch $@

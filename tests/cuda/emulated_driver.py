@@ -46,11 +46,23 @@ class EmulatedGpu:
     programs: dict[int, Program] = field(default_factory=dict)
     pinned: dict[int, Any] = field(default_factory=dict)
     launches: list[tuple[int, int, int]] = field(default_factory=list)
-    context: int = 0
     contexts: list[int] = field(default_factory=list)
     handles: int = 1000
     captures_begun: int = 0
     mode: int = 0
+
+    @property
+    def context(self) -> int:
+        """The calling thread's current context, or 0."""
+        return self.contexts[-1] if self.contexts else 0
+
+    @context.setter
+    def context(self, context: int) -> None:
+        """As CUDA has it: replaces the top of the thread's stack of contexts, which 0 takes away."""
+        if self.contexts:
+            self.contexts.pop()
+        if context:
+            self.contexts.append(context)
 
     def handle(self) -> int:
         """A number that nothing else has."""
@@ -147,12 +159,13 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         return 0
 
     def push_context(context: int) -> int:
-        gpu.contexts.append(gpu.context)
-        return set_current(context)
+        gpu.contexts.append(context)
+        return 0
 
     def pop_context(place: int) -> int:
         _written(place, i64, gpu.context)
-        return set_current(gpu.contexts.pop())
+        gpu.contexts.pop()
+        return 0
 
     def allocate(place: int, size: int) -> int:
         if not size:
@@ -201,6 +214,10 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
 
     def synchronize(*_: Any) -> int:
         gpu.run()
+        return 0
+
+    def create_stream(place: int, flags: int) -> int:
+        _written(place, i64, gpu.handle())
         return 0
 
     def create_event(place: int, flags: int) -> int:
@@ -288,6 +305,8 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         "cuMemcpyHtoDAsync": (current(to_device_later), (i64, pointer, ctypes.c_size_t, pointer)),
         "cuMemcpyDtoDAsync": (current(on_device_later), (i64, i64, ctypes.c_size_t, pointer)),
         "cuPointerGetAttribute": (pointer_attribute, (pointer, i32, i64)),
+        "cuStreamCreate": (current(create_stream), (pointer, ctypes.c_uint)),
+        "cuStreamDestroy": (succeeds, (pointer,)),
         "cuStreamSynchronize": (allowed(synchronize), (pointer,)),
         "cuStreamGetCtx": (stream_context, (pointer, pointer)),
         "cuStreamGetCaptureInfo": (current(capture_info), (pointer, pointer, pointer, pointer, pointer, pointer, pointer)),

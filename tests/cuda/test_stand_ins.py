@@ -12,7 +12,7 @@ import pytest
 
 from fastopt.cuda import driver
 
-ON_DEVICE = ("test_on_device.py", "test_graphs.py", "test_uploads.py")
+ON_DEVICE = ("test_on_device.py", "test_graphs.py", "test_uploads.py", "test_with_numba.py")
 
 
 @pytest.mark.parametrize("stand_in", ["FASTOPT_EMULATED_GPU", "NUMBA_ENABLE_CUDASIM"])

@@ -1,0 +1,117 @@
+"""`fastopt bench --device cuda` as a whole, in its smallest profile, where Numba's simulator stands in for a GPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fastopt
+from bench.device import card, contenders, run
+from bench.device.profiles import FRESH, PROFILES
+from fastopt.cli import main
+
+pytest.importorskip("numba_cuda", reason="the simulator comes with numba-cuda")
+SMOKE = PROFILES["smoke"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of one run, in a process of its own: the simulator is chosen when Numba is imported."""
+    output = tmp_path_factory.mktemp("device")
+    command = [sys.executable, "-m", "fastopt", "bench", "--device", "cuda", "--profile", "smoke", "--output", str(output)]
+    environment = {key: value for key, value in os.environ.items() if key != "FASTOPT_EMULATED_GPU"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, env=environment | {"NUMBA_ENABLE_CUDASIM": "1"}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "every rule: the same bits as the reference" in done.stdout
+    return output
+
+
+def _rows(folder: Path, group: str) -> list[dict[str, Any]]:
+    rows = [benchmark["extra_info"] for benchmark in json.loads((folder / "record.json").read_text())["benchmarks"]]
+    return [row for row in rows if row["group"] == group]
+
+
+def test_every_rule_and_size_has_its_row_beside_a_copy(folder: Path) -> None:
+    rows = _rows(folder, "step")
+    expected = {(rule, dtype, size) for rule in fastopt.RULES for dtype, sizes in SMOKE.sizes.items() for size in sizes}
+    assert {(row["rule"], row["dtype"], row["elements"]) for row in rows} == expected
+    for row in rows:
+        assert set(row["seconds"]) == {"fastopt", "copy"}
+        assert len({len(values) for values in row["seconds"].values()}) == 1  # they took turns
+        assert all(value > 0 for values in row["seconds"].values() for value in values)
+
+
+def test_lists_are_measured_with_standing_and_with_fresh_gradients(folder: Path) -> None:
+    labels = [row["label"] for row in _rows(folder, "peers")]
+    assert labels == ["1 x 100", "3 x 10", "3 x 10" + FRESH]
+
+
+def test_whoever_is_there_is_in_every_row_and_whoever_is_not_is_named(folder: Path) -> None:
+    machine = json.loads((folder / "record.json").read_text())["machine_info"]["fastopt"]
+    there = set(contenders.CONTENDERS) - set(machine["absent"]) | {"copy"}
+    assert all(set(row["seconds"]) == there for row in _rows(folder, "peers"))
+    assert set(machine["absent"]) == set(contenders.missing("cpu"))  # where the device is simulated the others run on the CPU
+    page = (folder / "README.md").read_text()
+    assert all(f"- {name}: {reason}" in page for name, reason in machine["absent"].items())
+
+
+def test_the_cost_of_a_call_is_measured_and_the_graph_is_skipped_with_its_reason(folder: Path) -> None:
+    assert [row["label"] for row in _rows(folder, "launch")] == ["a call of step()"]
+    (skipped,) = _rows(folder, "skipped")
+    assert "needs a torch with CUDA" in skipped["reason"]
+    assert skipped["reason"] in (folder / "README.md").read_text()
+
+
+def test_the_page_says_first_that_its_times_mean_nothing(folder: Path) -> None:
+    page = (folder / "README.md").read_text()
+    assert page.startswith("# fastopt on Numba's CUDA simulator")
+    assert page.index("**These times mean nothing.**") < page.index("## Machine")
+    for part in (
+        "## What we hold ourselves to",
+        "## Adam beside",
+        "## The cost of a call",
+        "## Every rule",
+        "## Not measured",
+        "## Pictures",
+    ):
+        assert part in page
+    assert (folder / "steps.md").read_text().count("| sgd |") == 3
+    pictures = [line.split("](")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")]
+    assert pictures == ["copy.png", "peers.png"]
+    assert all((folder / name).stat().st_size > 5_000 for name in pictures)
+
+
+def test_the_report_can_be_written_again_from_the_record(folder: Path, tmp_path: Path) -> None:
+    assert main(["report", "--record", str(folder / "record.json"), "--output", str(tmp_path)]) == 0
+    assert (tmp_path / "README.md").read_text() == (folder / "README.md").read_text()
+
+
+def test_without_cuda_it_says_why_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    monkeypatch.setattr(fastopt, "available_backends", lambda: {"cuda": "the NVIDIA driver finds no GPU"})
+    assert main(["bench", "--device", "cuda", "--output", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert said.err == "fastopt bench: the cuda backend cannot be used here: the NVIDIA driver finds no GPU\n"
+    assert not said.out
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_rehearsal_never_goes_to_the_reports(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(fastopt, "available_backends", lambda: {"cuda": True})
+    monkeypatch.setattr(card, "select", lambda: None)
+    monkeypatch.setattr(card, "describe", lambda profile: {"device": {"name": "NVIDIA H200", "simulated": False}, "profile": profile})
+    assert run.bench("smoke", None) == 1
+    assert "expected --output FOLDER for a rehearsal" in capsys.readouterr().err
+
+
+def test_what_does_not_fit_is_refused_with_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(card, "free_bytes", lambda: 10 << 30)
+    assert run.does_not_fit(8 << 30) is None
+    assert run.does_not_fit((8 << 30) + 1) == "needs 8.0 GiB, and 80% of what is free are 8.0 GiB"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fastopt
+from fastopt import backends
 
 from .arrays import gpt2_shapes, random_arrays
 from .ceiling import probe
@@ -55,9 +56,8 @@ def test_beside_peers(benchmark: Any, profile: str, threads: int, installed: lis
     shapes = ROWS[profile][row]
     elements = sum(math.prod(s) if isinstance(s, tuple) else s for s in shapes)
     fresh = row.endswith("fresh gradients")
-    backends = [name for name, there in fastopt.available_backends().items() if there is True]
     contenders: dict[str, Contender] = {}
-    for name in sorted(backends, key=("cython", "numba", "numpy").index):
+    for name in sorted(backends.on_host(), key=("cython", "numba", "numpy").index):
         if name != "numpy" or elements < LARGE:
             contenders[f"fastopt {name}"] = _fastopt(name, shapes, threads, fresh)
     for name in installed:

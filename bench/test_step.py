@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastopt
-from fastopt import RULES
+from fastopt import RULES, backends
 from fastopt.crosscheck import Case, compare
 
 from .arrays import gpt2_shapes, random_arrays
@@ -30,7 +30,7 @@ LISTS: dict[str, dict[str, list[Any]]] = {
 BUDGET = {"smoke": 0.01, "quick": 0.06, "full": 0.6}
 """Seconds of timing a cell."""
 
-BACKENDS = tuple(name for name, there in fastopt.available_backends().items() if there is True)
+BACKENDS = tuple(backends.on_host())
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

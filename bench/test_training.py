@@ -32,6 +32,7 @@ import numpy as np
 import pytest
 
 import fastopt
+from fastopt import backends
 
 from .networks import Network
 from .workloads import WORKLOADS, Workload, endless_mini_batches, steps_per_epoch
@@ -193,8 +194,7 @@ def _fused(every: bool) -> list[str]:
     picked = fastopt.Adam(np.zeros(1, np.float32)).backend
     if picked == REFERENCE:
         pytest.skip("no fused backend on this machine: there is nothing to compare the reference with")
-    there = [name for name, reason in fastopt.available_backends().items() if reason is True]
-    return ["auto", *(name for name in there if every and name not in (REFERENCE, picked))]
+    return ["auto", *(name for name in backends.on_host() if every and name not in (REFERENCE, picked))]
 
 
 def _warm_up(trainings: list[Training], effort: Effort) -> tuple[int, int]:

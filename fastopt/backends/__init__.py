@@ -15,7 +15,7 @@ from fastopt.memory import Memory, host
 from fastopt.rules.entry import Rule
 from fastopt.settings import Settings
 
-__all__ = ["HOST", "NAMES", "Backend", "Runner", "available_backends", "choose", "load", "pick"]
+__all__ = ["HOST", "NAMES", "Backend", "Runner", "available_backends", "choose", "load", "on_host", "pick"]
 
 HOST = host.backends
 """Those that work in host memory."""
@@ -49,11 +49,20 @@ class Backend(Protocol):
 def load(name: str) -> Backend:
     """The backend of that name. Raises ValueError if there is none, RuntimeError if it cannot be used here."""
     arguments.choice(name, "backend", ("auto", *NAMES))
-    backend = cast(Backend, import_module(f"fastopt.backends.{name}_backend"))
+    backend = _module(name)
     reason = backend.unavailable()
     if reason is not None:
         raise RuntimeError(f"backend: {name!r} cannot be used: {reason}")
     return backend
+
+
+def on_host() -> list[str]:
+    """The backends for arrays in host memory that can be used here."""
+    return [name for name in HOST if _module(name).unavailable() is None]
+
+
+def _module(name: str) -> Backend:
+    return cast(Backend, import_module(f"fastopt.backends.{name}_backend"))
 
 
 def available_backends() -> dict[str, bool | str]:
@@ -64,7 +73,7 @@ def available_backends() -> dict[str, bool | str]:
     """
     found: dict[str, bool | str] = {}
     for name in NAMES:
-        reason = cast(Backend, import_module(f"fastopt.backends.{name}_backend")).unavailable()
+        reason = _module(name).unavailable()
         found[name] = True if reason is None else reason
     return found
 

@@ -14,7 +14,7 @@ import time
 import numpy as np
 
 import fastopt
-from fastopt import backends, cache, threads
+from fastopt import backends, cache, cuda, threads
 from fastopt.backends import cython_backend, launched
 
 HELP = "what is here: CPU, backends, threads, and what `auto` picks"
@@ -48,10 +48,13 @@ def run(options: argparse.Namespace) -> int:
         print(f"not found    {missing}")
     print(f"cache        {cache.directory() or 'none: no folder can be written to; numba compiles in every process'}")
     print("\nbackends")
-    for name, there in fastopt.available_backends().items():
+    available = fastopt.available_backends()
+    for name, there in available.items():
         print(f"  {name:10} {'available' if there is True else there}")
+    if available["cuda"] is True:
+        print(f"\ndevice       {cuda.runtime().describe(0)}")
     chosen, why = backends.pick(fastopt.RULES["adam"])
-    print(f"\nauto picks   {chosen}: {why}")
+    print(f"\nauto picks   {chosen}: {why}" + ("; cuda for arrays on a device" if available["cuda"] is True else ""))
     if not options.no_measure:
         _measure()
     return 0
@@ -65,9 +68,7 @@ def _measure() -> None:
     """First steps in new processes, later ones in this one; in microseconds, float32 Adam."""
     sizes = (1_000, 100_000, 1_000_000)
     print("\nfloat32 Adam   first step" + "".join(f"{f'{size:,}':>14}" for size in sizes))
-    for name, there in fastopt.available_backends().items():
-        if there is not True:
-            continue
+    for name in backends.on_host():
         done = subprocess.run([sys.executable, "-c", FIRST_STEP, name], capture_output=True, text=True, check=True)
         print(f"  {name:10} {float(done.stdout) * 1e3:9.1f} ms" + "".join(f"{_step_time(name, size) * 1e6:11.1f} us" for size in sizes))
     print("(a first look; `fastopt bench` measures with care)")

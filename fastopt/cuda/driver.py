@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import re
-import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterator
@@ -317,13 +316,18 @@ _kernels: dict[tuple[str, int], LoadedKernel] = {}
 
 
 def load(source: str, name: str, parameters: tuple[np.dtype[Any], ...], device: int) -> LoadedKernel:
-    """Compiles the kernel `name` of a source text for a device; PTX is kept on disk, and loaded kernels in this process."""
+    """Compiles the kernel `name` of a source text for a device; PTX is kept on disk, and loaded kernels in this process.
+
+    The driver translates the PTX to machine code as it loads it, and keeps that in a cache of its own.
+    """
+    from cuda.core import ObjectCode
+
     key = source, device
     if key not in _kernels:
         major, minor = _device(device).compute_capability
         ptx = _ptx(source, name, parameters, (major, minor))
         with _on(device):
-            _kernels[key] = LoadedKernel(_code(ptx, f"sm_{major}{minor}").get_kernel(entry_of(ptx)), device)
+            _kernels[key] = LoadedKernel(ObjectCode.from_ptx(ptx.encode()).get_kernel(entry_of(ptx)), device)
     return _kernels[key]
 
 
@@ -333,20 +337,32 @@ def entry_of(ptx: str) -> str:
     return str(entry)
 
 
-def _code(ptx: str, architecture: str) -> Any:
-    """What the driver loads: machine code, where nvJitLink is installed; else PTX, which the driver translates as it loads it.
+LEAST_VERSION = {
+    (7, 5): "6.3",
+    (8, 0): "7.0",
+    (8, 6): "7.1",
+    (8, 7): "7.4",
+    (8, 8): "9.0",
+    (8, 9): "7.8",
+    (9, 0): "7.8",
+    (10, 0): "8.6",
+    (10, 3): "8.8",
+    (11, 0): "9.0",
+    (12, 0): "8.7",
+    (12, 1): "8.8",
+}
+"""The first version of PTX that knows a compute capability (ptxas 13.0 takes each of these and refuses the one before)."""
 
-    nvJitLink is as new as the compiler, and the driver may be older than the PTX that the compiler writes.
+
+def for_older_drivers(ptx: str, capability: tuple[int, int]) -> str:
+    """A PTX text that asks for no newer a version than its target does.
+
+    A compiler writes its own version, and a driver refuses one that is newer than itself, whatever the text needs. What the kernels
+    are made of has been in PTX since long before the targets were, so any driver that knows the GPU can take them.
     """
-    from cuda.core import Linker, LinkerOptions, ObjectCode
-
-    code = ObjectCode.from_ptx(ptx.encode())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that nvJitLink is not there is no news
-        linker = str(Linker.which_backend())
-    if linker != "nvjitlink":
-        return code
-    return Linker(code, options=LinkerOptions(arch=architecture)).link("cubin")
+    if capability not in LEAST_VERSION:
+        return ptx
+    return re.sub(r"^\.version .*$", f".version {LEAST_VERSION[capability]}", ptx, count=1, flags=re.MULTILINE)
 
 
 def _ptx(source: str, name: str, parameters: tuple[np.dtype[Any], ...], capability: tuple[int, int]) -> str:
@@ -355,13 +371,13 @@ def _ptx(source: str, name: str, parameters: tuple[np.dtype[Any], ...], capabili
     path = None
     if folder is not None:
         toolchain_text = (Path(__file__).parent / "toolchain.py").read_text()
-        key = fingerprint(f"{source}{toolchain_text}{version('numba-cuda')}{capability}")
+        key = fingerprint(f"{source}{toolchain_text}{version('numba-cuda')}{capability}{LEAST_VERSION.get(capability)}")
         path = folder / "ptx" / f"{name}_{key}.ptx"
         if path.is_file():
             return path.read_text()
     from fastopt.cuda import toolchain
 
-    ptx = toolchain.compile_to_ptx(source, name, parameters, capability, THREADS)
+    ptx = for_older_drivers(toolchain.compile_to_ptx(source, name, parameters, capability, THREADS), capability)
     if path is not None:
         with suppress(OSError):  # the folder filled up or was taken away
             cache.store(path, ptx)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from fastopt.crosscheck import Case, awkward_arrays, cases, ulp_distance
+from fastopt.cuda import driver
 from fastopt.cuda.worklist import cut
 from fastopt.rules.entry import RULES
 from fastopt.settings import Settings
@@ -40,6 +45,31 @@ def test_what_a_kernel_is_made_of(name: str, coupled: bool, dtype: str, capabili
     check_arithmetic(text, dtype)
     kinds = re.findall(r"\.param \.(\w+) \w+_param_\d+", text)
     assert kinds == ["u64"] * 5 + [{"float32": "f32", "float64": "f64"}[dtype]] * len(body.scalars)
+
+
+@pytest.mark.parametrize(("capability", "version"), [((8, 0), "7.0"), ((9, 0), "7.8")])
+def test_any_driver_that_knows_the_gpu_takes_the_kernels(capability: tuple[int, int], version: str) -> None:
+    """The compiler writes its own version, which an older driver refuses; the text needs no newer one than its target."""
+    text = ptx_of("adam", False, "float32", capability)
+    assert re.findall(r"^\.version (.*)$", text, re.MULTILINE) == [version]
+    assert driver.for_older_drivers(".version 9.5\n.target sm_999", (99, 9)) == ".version 9.5\n.target sm_999"
+
+
+@pytest.mark.parametrize("capability", [(8, 0), (9, 0)], ids=["sm_80", "sm_90"])
+def test_the_assembler_takes_them_and_registers_suffice(capability: tuple[int, int], tmp_path: Path) -> None:
+    """Where NVIDIA's assembler is at hand, as on machines with the whole toolkit."""
+    assembler = shutil.which("ptxas")
+    if assembler is None:
+        pytest.skip("ptxas is not on the path")
+    for name in RULES:
+        for coupled, dtype in itertools.product((False, True), ("float32", "float64")):
+            (tmp_path / "kernel.ptx").write_text(ptx_of(name, coupled, dtype, capability))
+            command = [assembler, "-v", f"-arch=sm_{capability[0]}{capability[1]}", "kernel.ptx", "-o", "kernel.cubin"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+            assert "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads" in done.stderr
+            registers = int(re.findall(r"Used (\d+) registers", done.stderr)[0])
+            assert registers <= 96, f"{name}, {dtype}: {registers} registers leave too few threads to a multiprocessor"
 
 
 def check_memory(text: str, loads: int, stores: int, dtype: str) -> None:

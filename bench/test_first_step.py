@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from fastopt import backends
+
 SCRIPT = """
 import json, sys, time
 import numpy

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-COMPILED := setup.py pyproject.toml $(wildcard fastopt/*.pyx fastopt/backends/*.pyx fastopt/backends/*.h fastopt/rules/*.py) \
+COMPILED := setup.py pyproject.toml $(wildcard fastopt/*.pyx fastopt/*/*.pyx fastopt/backends/*.h fastopt/rules/*.py) \
 	fastopt/transcribe.py fastopt/backends/cython_source.py fastopt/backends/cython_build.py
 
 .DEFAULT_GOAL := help
@@ -49,7 +49,7 @@ readme-figures: $(VENV)/bench  ## write the README's figures from reports/baseli
 
 clean:  ## remove the environment and all that was built
 	rm -rf $(VENV) build dist *.egg-info reports/.scratch .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
-	rm -f fastopt/*.so fastopt/backends/*.so fastopt/backends/_built.json
+	rm -f fastopt/*.so fastopt/*/*.so fastopt/backends/_built.json
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/python:

@@ -19,7 +19,7 @@ from fastopt.backends import cython_build, cython_source
 from fastopt.rules import RULES
 
 GENERATED = Path("build", "generated")
-GATHER, LAUNCH = "fastopt._gather", "fastopt.backends._launch"
+GATHERS, LAUNCH = ("fastopt._gather", "fastopt.cuda._gather"), "fastopt.backends._launch"
 KERNELS = "fastopt.backends._kernels_"
 POOL = Path("fastopt", "backends", "pool.h")
 NUMPY_API = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
@@ -40,7 +40,7 @@ def extensions() -> list[Extension]:
             define_macros=NUMPY_API,
             depends=[str(POOL)],
         )
-        for name in (GATHER, LAUNCH)
+        for name in (*GATHERS, LAUNCH)
     ]
     for isa in cython_build.ISA_FLAGS:
         path = GENERATED / f"_kernels_{isa}.pyx"

@@ -84,7 +84,10 @@ def is_array(value: Any) -> bool:
 
 
 def of(arrays: Sequence[Any], labels: Sequence[str]) -> Memory:
-    """The memory that all the arrays lie in. Raises TypeError naming two arrays that lie in different ones."""
+    """The memory that all the arrays lie in.
+
+    Raises TypeError naming two arrays that lie in different ones, RuntimeError where a device's cannot be used.
+    """
     if all(isinstance(array, np.ndarray) or not is_array(array) for array in arrays):  # what is no array is refused as such later
         return host
     device_arrays = import_module("fastopt.cuda.arrays")
@@ -97,4 +100,7 @@ def of(arrays: Sequence[Any], labels: Sequence[str]) -> Memory:
             f"{labels[i]} lies in device memory, {labels[j]} in host memory: expected all arrays in one; "
             f"received {device_arrays.kind_of(arrays[i])} and {device_arrays.kind_of(arrays[j])}"
         )
+    reason = import_module("fastopt.cuda").runtime().unavailable()
+    if reason is not None:
+        raise RuntimeError(f"backend: 'cuda' cannot be used: {reason}")
     return cast(Memory, import_module("fastopt.cuda.memory"))

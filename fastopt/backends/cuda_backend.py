@@ -51,7 +51,8 @@ class CudaRunner:
         self.kernel = work.runtime.load(source, body.name, parameters, work.device)
         self.tables = work.streams_at, len(work.params), work.rows_at, len(work.rows)
         self.captured: set[int] = set()
-        self.tensors = [p.owner for p in work.params if p.foreign and torch_tensor(p.owner)]
+        tensors = [p.owner for p in work.params if p.foreign and torch_tensor(p.owner)]
+        self.tensors = [tensor for tensor in tensors if not tensor.is_inference()]  # those keep no version
 
     def run(self, gradients: Sequence[Any], step: int, settings: Settings, grad_scale: float) -> None:
         """One step, on the gradients and the stream that the work list was refreshed with; or its record, during a capture."""

@@ -123,7 +123,10 @@ def kind_of(value: Any) -> str:
         return f"a NumPy array of {value.dtype} in host memory"
     if torch_tensor(value):
         return f"a torch tensor on {value.device}"
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+    if value is None:
+        return "None"
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _dtype(name: str, label: str) -> np.dtype[Any]:

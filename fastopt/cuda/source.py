@@ -5,7 +5,8 @@ bytes, and single elements before the first vector and after the last one; where
 
 The arithmetic is spelled as calls (`multiply(beta1_, m_)`), since the operators would be contracted into fused multiply-adds;
 what the names are is up to the module they are imported from: `fastopt.cuda.toolchain` on a GPU, `fastopt.cuda.simulator`
-on Numba's simulator. How a stream's elements lie in memory is its `Codec`'s concern, apart from the arithmetic.
+on Numba's simulator. How a stream's elements lie in memory is its `Codec`'s concern, apart from the arithmetic. A reduction
+(a norm, a search for non-finite gradients) would be a kernel over the same rows that stores one result for each.
 """
 
 from __future__ import annotations

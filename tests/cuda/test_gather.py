@@ -1,0 +1,113 @@
+"""The compiled gather of PyTorch's tensors: the answers that Python gives. Tensors in host memory are read as those on a device are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fastopt.cuda.arrays import DeviceArray
+from fastopt.cuda.worklist import _Tensors
+
+torch = pytest.importorskip("torch")
+gather = pytest.importorskip("fastopt.cuda._gather", reason="not built: there is no C compiler")
+if not hasattr(torch.Tensor, "__dlpack_c_exchange_api__"):
+    pytest.skip("this PyTorch has no C functions for DLPack", allow_module_level=True)
+
+SHAPES: list[tuple[int, ...]] = [(3, 4), (), (0, 5), (7,), (1, 6), (2, 1, 3)]
+
+
+def build(dtype: Any = None) -> tuple[_Tensors, list[Any], list[Any]]:
+    """Both ways to look at tensors, for parameters of awkward shapes, and gradients."""
+    dtype = dtype or torch.float32
+    params = [torch.ones(shape, dtype=dtype).requires_grad_() for shape in SHAPES]
+    params[3] = torch.nn.Parameter(torch.ones(7, dtype=dtype))
+    views = [DeviceArray(p.data_ptr(), tuple(p.shape), p.detach().numpy().dtype, -1, p, True) for p in params]
+    tensors = _Tensors(views)
+    assert tensors.compiled is not None
+    return tensors, params, [torch.ones(shape, dtype=dtype) for shape in SHAPES]
+
+
+def both(tensors: _Tensors, gradients: Any) -> list[int] | None:
+    """What the two say, which must be one."""
+    compiled, looked_at = tensors.addresses(gradients), tensors.looked_at(gradients)
+    assert compiled == looked_at
+    return compiled
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_addresses(dtype: Any) -> None:
+    tensors, _, gradients = build(dtype)
+    assert both(tensors, gradients) == [g.data_ptr() for g in gradients]
+    gradients[3] = torch.ones(20, dtype=dtype)[5:12]
+    assert both(tensors, gradients) == [g.data_ptr() for g in gradients]
+    gradients[4] = torch.ones(6, 1, dtype=dtype).t()  # contiguous all the same: the stride of a length of 1 does not matter
+    assert both(tensors, gradients) == [g.data_ptr() for g in gradients]
+
+
+@pytest.mark.parametrize(
+    ("place", "spoiled"),
+    [
+        (0, lambda g: g.double()),
+        (0, lambda g: g.half()),
+        (0, lambda g: g.int()),
+        (0, lambda g: g.view(torch.int32)),
+        (0, lambda g: torch.ones(4, 3).t()),
+        (0, lambda g: torch.ones(3, 8)[:, ::2]),
+        (0, lambda g: torch.ones(1).expand(3, 4)),
+        (0, lambda g: g.reshape(4, 3)),
+        (0, lambda g: g.reshape(12)),
+        (1, lambda g: g.reshape(1)),
+        (2, lambda g: torch.ones(5, 0)),
+        (3, lambda g: torch.ones(8)),
+        (3, lambda g: g.to_sparse()),
+        (3, lambda g: g.numpy()),
+        (3, lambda g: None),
+        (3, lambda g: torch.nn.Parameter(g)),
+    ],
+)
+def test_what_is_left_to_python(place: int, spoiled: Callable[[Any], Any]) -> None:
+    tensors, _, gradients = build()
+    gradients[place] = spoiled(gradients[place])
+    assert tensors.addresses(gradients) is None
+    assert tensors.looked_at(gradients) is None
+
+
+def test_parameters_that_moved() -> None:
+    tensors, params, gradients = build()
+    assert both(tensors, gradients) is not None
+    params[0].data = torch.ones(3, 4)
+    assert both(tensors, gradients) is None
+
+
+def test_parameters_that_were_reshaped_in_place() -> None:
+    tensors, params, gradients = build()
+    with torch.no_grad():
+        params[0].t_()
+    assert both(tensors, gradients) is None
+
+
+def test_another_number_of_gradients() -> None:
+    tensors, _, gradients = build()
+    assert tensors.addresses(gradients[:-1]) is None
+    assert tensors.addresses([*gradients, gradients[0]]) is None
+
+
+def test_what_it_cannot_be_built_for() -> None:
+    tensor = torch.ones(3)
+    with pytest.raises(ValueError, match=r"^ndarray has no C functions for DLPack$"):
+        gather.Gatherer([tensor.numpy()], type(tensor.numpy()), 32, 1, 0)
+    with pytest.raises(ValueError, match=r"^expected parameters of Tensor, received list$"):
+        gather.Gatherer([[1.0]], torch.Tensor, 32, 1, 0)
+    built = gather.Gatherer([tensor], torch.Tensor, 32, *tensor.__dlpack_device__())
+    with pytest.raises(RuntimeError, match="__init__ runs once"):
+        built.__init__([tensor], torch.Tensor, 32, 1, 0)
+
+
+def test_another_device() -> None:
+    tensor, gradient = torch.ones(3), torch.ones(3)
+    kind, number = tensor.__dlpack_device__()
+    assert gather.Gatherer([tensor], torch.Tensor, 32, kind, number)([gradient]) == [gradient.data_ptr()]
+    assert gather.Gatherer([tensor], torch.Tensor, 32, kind, number + 1)([gradient]) is None
+    assert gather.Gatherer([tensor], torch.Tensor, 32, 2, number)([gradient]) is None

@@ -5,7 +5,7 @@
     worklist    rows and addresses on the device, refreshed where they changed
     source      a rule as the source of a kernel
     toolchain   numba-cuda: the kernels' primitives, and PTX out of source; the only file that imports `numba.cuda`
-    driver      cuda.core and the driver API: memory, launches, uploads; the only file that imports `cuda`
+    driver      cuda.core and the driver API: memory, uploads, kernels; the only folder that imports `cuda`
     simulator   the same as the two above on Numba's simulator (NUMBA_ENABLE_CUDASIM=1), for tests without a GPU
 
 The `cuda` backend, `fastopt.backends.cuda_backend`, puts them together. numba-cuda's named successor is numba-cuda-mlir:

@@ -8,19 +8,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastopt import arguments
+from fastopt.cuda import runtime
 from fastopt.extents import Span
 
 __all__ = [
     "DEFAULT_STREAM",
     "DeviceArray",
+    "assign",
     "current_stream",
+    "from_host",
     "gradient",
     "kind_of",
     "on_device",
     "parameter",
     "stream_handle",
+    "to_host",
     "torch_tensor",
     "view",
 ]
@@ -61,8 +66,6 @@ class DeviceArray:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # an address is of this process and of this memory: a copy has memory of its own, and alignment like this one's
-        from fastopt.cuda.memory import from_host, to_host
-
         return from_host, (to_host(self), self.device, self.address % 256)
 
     @property
@@ -158,8 +161,6 @@ def _of_torch(tensor: Any, label: str) -> DeviceArray:
 
 def _of_interface(value: Any, label: str) -> DeviceArray:
     """https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html"""
-    from fastopt.cuda import runtime
-
     interface = value.__cuda_array_interface__
     shape, (address, readonly) = tuple(interface["shape"]), interface["data"]
     if interface.get("mask") is not None:
@@ -256,3 +257,25 @@ def stream_handle(stream: Any) -> int:
             f"received {stream!r} ({type(stream).__name__})"
         )
     return int(found) or DEFAULT_STREAM
+
+
+def from_host(values: NDArray[Any], device: int = 0, offset: int = 0) -> DeviceArray:
+    """A copy of a host array on a device, `offset` bytes past a multiple of 256; waits for the copy."""
+    address, owner = runtime().allocate(device, values.nbytes + offset)
+    copy = DeviceArray(address + offset, values.shape, values.dtype, device, owner)
+    assign(copy, values)
+    return copy
+
+
+def to_host(array: DeviceArray) -> NDArray[Any]:
+    """A copy of a device array in host memory; waits for the device."""
+    values = np.empty(array.shape, array.dtype)
+    if values.size:
+        runtime().copy_to_host(array.device, values, array.address)
+    return values
+
+
+def assign(array: DeviceArray, values: NDArray[Any]) -> None:
+    """Copies host values into a device array of their shape and dtype; waits for the device."""
+    if values.size:
+        runtime().copy_to_device(array.device, array.address, np.ascontiguousarray(values))

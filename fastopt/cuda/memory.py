@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fastopt.cuda import arrays, runtime
-from fastopt.cuda.arrays import DeviceArray
+from fastopt.cuda.arrays import DeviceArray, assign, from_host, to_host
 from fastopt.cuda.worklist import DeviceWorkList
 from fastopt.extents import Span
 
@@ -55,28 +51,6 @@ def _zeros_of_framework(parameter: DeviceArray, size: int) -> DeviceArray | None
         with cupy.cuda.Device(parameter.device):
             return arrays.view(cupy.zeros(size, parameter.dtype), "state")
     return None
-
-
-def from_host(values: NDArray[Any], device: int = 0, offset: int = 0) -> DeviceArray:
-    """A copy of a host array on a device, `offset` bytes past a multiple of 256; waits for the copy."""
-    address, owner = runtime().allocate(device, values.nbytes + offset)
-    copy = DeviceArray(address + offset, values.shape, values.dtype, device, owner)
-    assign(copy, values)
-    return copy
-
-
-def to_host(array: DeviceArray) -> NDArray[Any]:
-    """A copy of a device array in host memory; waits for the device."""
-    values = np.empty(array.shape, array.dtype)
-    if values.size:
-        runtime().copy_to_host(array.device, values, array.address)
-    return values
-
-
-def assign(array: DeviceArray, values: NDArray[Any]) -> None:
-    """Copies host values into a device array of their shape and dtype; waits for the device."""
-    if values.size:
-        runtime().copy_to_device(array.device, array.address, np.ascontiguousarray(values))
 
 
 def work_list(

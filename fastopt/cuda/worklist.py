@@ -6,8 +6,8 @@
 
 A row is what one block of threads works on at a time: a piece of one tensor, of at most `MOST` elements, cut at multiples of
 1,024 (and so of the 256 of block-scaled storage). One tensor of a thousand million elements and a thousand of a thousand
-are the same code. A reduction over rows, such as a global norm, would write one partial result a row and add those up in the
-order of the rows: that order depends on the sizes alone, not on which block runs when.
+are the same code. How long rows are follows from the device, so a reduction, such as a global norm, would write a partial
+result for each 1,024 elements and add those up in their order, which depends on the sizes alone.
 
 `refresh` checks a step's gradients on the host; `place` then uploads their addresses, where any changed.
 """

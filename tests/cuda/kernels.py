@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fastopt.cuda import driver
+from fastopt.cuda.driver.kernels import ptx_of as ptx_of_source
 from fastopt.cuda.source import kernel_source
 from fastopt.rules.entry import RULES, Rule
 from fastopt.transcribe import LoopBody, loop_body
@@ -35,7 +36,7 @@ def source(rule: Rule, coupled: bool, dtype: str) -> tuple[LoopBody, str]:
 def ptx(text: str, name: str, scalars: int, dtype: str, capability: tuple[int, int]) -> str:
     """PTX of a kernel's text."""
     parameters = (np.dtype(np.int64),) * 5 + (np.dtype(dtype),) * scalars
-    return driver._ptx(text, name, parameters, capability)
+    return ptx_of_source(text, name, parameters, capability)
 
 
 def ptx_of(name: str, coupled: bool, dtype: str, capability: tuple[int, int] = (9, 0)) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastopt.crosscheck import Case, awkward_arrays, cases, ulp_distance
-from fastopt.cuda import driver
+from fastopt.cuda.driver.kernels import for_older_drivers
 from fastopt.cuda.worklist import cut
 from fastopt.rules.entry import RULES
 from fastopt.settings import Settings
@@ -52,7 +52,7 @@ def test_any_driver_that_knows_the_gpu_takes_the_kernels(capability: tuple[int, 
     """The compiler writes its own version, which an older driver refuses; the text needs no newer one than its target."""
     text = ptx_of("adam", False, "float32", capability)
     assert re.findall(r"^\.version (.*)$", text, re.MULTILINE) == [version]
-    assert driver.for_older_drivers(".version 9.5\n.target sm_999", (99, 9)) == ".version 9.5\n.target sm_999"
+    assert for_older_drivers(".version 9.5\n.target sm_999", (99, 9)) == ".version 9.5\n.target sm_999"
 
 
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)], ids=["sm_80", "sm_90"])

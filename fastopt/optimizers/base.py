@@ -152,8 +152,9 @@ class Optimizer:
             What the gradients were multiplied by (loss scaling); they are divided by it. Finite and > 0.
         stream
             For device arrays, the CUDA stream to run on: PyTorch's, CuPy's, Numba's or cuda.core's, or its handle. None is the
-            one that the parameters' framework works on at present. The step is launched, and not waited for. If the stream is
-            being captured into a CUDA graph, the step is recorded and not made: see `advance`.
+            one that the parameters' framework works on at present. The step is launched, and not waited for; on a stream that the
+            arrays were not made on, they and the optimizer have to live until it is done. If the stream is being captured into a
+            CUDA graph, the step is recorded and not made: see `advance`.
 
         Returns True, or False if the step was skipped (`nonfinite="skip"`).
 

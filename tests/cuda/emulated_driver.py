@@ -44,6 +44,7 @@ class EmulatedGpu:
     captures: dict[int, tuple[int, list[Operation]]] = field(default_factory=dict)
     events: dict[int, bool] = field(default_factory=dict)
     programs: dict[int, Program] = field(default_factory=dict)
+    loaded: set[int] = field(default_factory=set)
     pinned: dict[int, Any] = field(default_factory=dict)
     launches: list[tuple[int, int, int]] = field(default_factory=list)
     contexts: list[int] = field(default_factory=list)
@@ -254,6 +255,11 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         _written(place, i64, library)
         return 0
 
+    def get_kernel_attribute(place: int, attribute: int, kernel: int, device: int) -> int:
+        _written(place, i32, 48)
+        gpu.loaded.add(kernel)
+        return 0
+
     def launch(configuration: int, kernel: int, parameters: int, extra: int | None) -> int:
         shape = _LaunchConfiguration.from_address(configuration)
         program = gpu.programs[kernel]
@@ -263,6 +269,9 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         blocks, threads = shape.gx, shape.bx
         if not blocks or not 0 < threads <= 1024 or (shape.gy, shape.gz, shape.by, shape.bz) != (1, 1, 1, 1):
             return INVALID_VALUE
+        if gpu.captures and kernel not in gpu.loaded:
+            return CAPTURE_UNSUPPORTED
+        gpu.loaded.add(kernel)
         gpu.launches.append((blocks, threads, shape.stream or LEGACY))
         gpu.enqueue(shape.stream or LEGACY, lambda: program.run(gpu.heap, blocks, threads, values))
         return 0
@@ -320,6 +329,7 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         "cuLibraryLoadData": (current(load_library), (pointer, pointer, *(pointer, pointer, ctypes.c_uint) * 2)),
         "cuLibraryUnload": (succeeds, (pointer,)),
         "cuLibraryGetKernel": (get_kernel, (pointer, pointer, pointer)),
+        "cuKernelGetAttribute": (current(get_kernel_attribute), (pointer, i32, pointer, i32)),
         "cuLaunchKernelEx": (current(launch), (pointer, pointer, pointer, pointer)),
     }
 

@@ -120,6 +120,19 @@ def test_an_optimizer_that_goes_away_during_a_capture(emulated: Any) -> None:
     assert len(emulated.end_capture(STREAM)) == 2
 
 
+def test_a_capture_may_be_the_first_thing_that_an_optimizer_does(emulated: Any) -> None:
+    """A driver loads a kernel when it is first needed, and cannot do that during a capture."""
+    on_device, params, on_host, host = build("nesterov_velocity")
+    gradients = [from_host(g) for g in new_values(0)]
+    emulated.begin_capture(STREAM)
+    on_device.step(gradients, stream=STREAM)
+    graph = emulated.end_capture(STREAM)
+    on_device.advance(stream=STREAM)
+    emulated.replay(graph, STREAM)
+    on_host.step(new_values(0))
+    assert agree(params, host)
+
+
 def test_a_replay_before_advance_is_loud(emulated: Any) -> None:
     on_device, params, _, _ = build()
     gradients = [from_host(g) for g in new_values(0)]

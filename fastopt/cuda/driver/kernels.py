@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastopt import cache
-from fastopt.cuda.driver.contexts import call_on, core_device, on, stream_of
+from fastopt.cuda.driver.contexts import call_on, check, core_device, on, stream_of
 from fastopt.transcribe import fingerprint
 
 __all__ = ["LEAST_VERSION", "THREADS", "LoadedKernel", "entry_of", "for_older_drivers", "load", "ptx_of"]
@@ -49,8 +49,11 @@ def load(source: str, name: str, parameters: tuple[np.dtype[Any], ...], device: 
     if key not in _kernels:
         major, minor = core_device(device).compute_capability
         ptx = ptx_of(source, name, parameters, (major, minor))
-        with on(device):
-            _kernels[key] = LoadedKernel(ObjectCode.from_ptx(ptx.encode()).get_kernel(entry_of(ptx)), device)
+        with on(device) as driver:
+            kernel = ObjectCode.from_ptx(ptx.encode()).get_kernel(entry_of(ptx))
+            # the driver loads a kernel when it is first needed, which must not be during the capture of a graph: so it is asked about it
+            check(driver.cuKernelGetAttribute(driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS, kernel.handle, device))
+            _kernels[key] = LoadedKernel(kernel, device)
     return _kernels[key]
 
 

@@ -237,6 +237,14 @@ def test_calls_that_make_no_sense_on_the_host() -> None:
     assert (p == 1).all()
 
 
+@pytest.mark.parametrize("offset", [0, 4, 8, 12])
+def test_states_lie_as_their_parameter_does(offset: int) -> None:
+    """So that a parameter in the middle of a larger array is worked on in whole vectors too, where its gradient lies like it."""
+    optimizer = fastopt.Adam(array(100, offset=offset))
+    assert [state.address % 16 for state in optimizer._states[0]] == [offset, offset]
+    assert all((values == 0).all() for values in optimizer.state_dict()["state"].values())
+
+
 def test_nothing_but_empty_arrays() -> None:
     p = from_host(np.zeros((0, 3), np.float32))
     optimizer = fastopt.Adam([p])

@@ -20,6 +20,7 @@ bench-full: $(VENV)/bench  ## the same over more sizes and with more rounds (hal
 	$(BIN)/fastopt bench --profile full --output reports/latest
 
 bench-cuda: $(VENV)/test $(VENV)/frameworks $(VENV)/cuda  ## check and measure on this machine's GPU (under ten minutes); writes reports/<its name>
+	@$(BIN)/python -c "import fastopt, sys; why = fastopt.available_backends()['cuda']; sys.exit(None if why is True else f'no CUDA: {why}')"
 	$(BIN)/fastopt info --no-measure
 	$(BIN)/fastopt check
 	$(BIN)/python -m pytest tests/cuda --ignore tests/cuda/test_stand_ins.py

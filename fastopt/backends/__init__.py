@@ -69,7 +69,7 @@ def available_backends() -> dict[str, bool | str]:
     """For each backend True, or in words why it cannot be used here.
 
     >>> fastopt.available_backends()
-    {'numpy': True, 'numba': True, 'cython': True, 'cuda': 'the NVIDIA driver was not found'}
+    {'numpy': True, 'numba': True, 'cython': True, 'cuda': 'the NVIDIA driver was not found (DynamicLibNotFoundError)'}
     """
     found: dict[str, bool | str] = {}
     for name in NAMES:

@@ -71,6 +71,21 @@ def test_a_missing_compiler_is_named() -> None:
     assert answer(script).startswith("NVIDIA's compiler library NVVM was not found (DynamicLibNotFoundError): pip install")
 
 
+def test_releases_that_do_not_go_together_are_named() -> None:
+    needs_compiler()
+    script = """
+    import sys, numpy as np
+    sys.modules["numba.cuda.extending"] = None
+    from fastopt.cuda.driver.kernels import ptx_of
+    try:
+        ptx_of("a kernel that is in no cache", "name", (np.dtype(np.int64),), (9, 0))
+    except RuntimeError as error:
+        print(error)
+    """
+    expected = r"backend: 'cuda' cannot be used: numba-cuda cannot be imported here \(numba-cuda [\d.]+, numba [\d.]+, numpy [\d.]+\): "
+    assert re.match(expected, answer(script))
+
+
 STATUS = """
     from cuda.bindings import driver
     status = driver.CUresult

@@ -101,8 +101,11 @@ def ptx_of(source: str, name: str, parameters: tuple[np.dtype[Any], ...], capabi
         path = folder / "ptx" / f"{name}_{key}.ptx"
         if path.is_file():
             return path.read_text()
-    from fastopt.cuda import toolchain
-
+    try:
+        from fastopt.cuda import toolchain
+    except Exception as error:  # numba-cuda looks into Numba's and NumPy's insides, and not every release of the three goes together
+        together = ", ".join(f"{package} {version(package)}" for package in ("numba-cuda", "numba", "numpy"))
+        raise RuntimeError(f"backend: 'cuda' cannot be used: numba-cuda cannot be imported here ({together}): {error}") from error
     ptx = for_older_drivers(toolchain.compile_to_ptx(source, name, parameters, capability, THREADS), capability)
     if path is not None:
         with suppress(OSError):  # the folder filled up or was taken away

@@ -12,14 +12,14 @@ COMPILED := setup.py pyproject.toml $(wildcard fastopt/*.pyx fastopt/*/*.pyx fas
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
 
-bench: $(VENV)/bench  ## measure on this machine (under five minutes) and write reports/latest
+bench: $(VENV)/bench  ## measure on this machine (about five minutes) and write reports/latest
 	$(BIN)/fastopt info --no-measure
 	$(BIN)/fastopt bench --profile quick --output reports/latest
 
 bench-full: $(VENV)/bench  ## the same over more sizes and with more rounds (half an hour)
 	$(BIN)/fastopt bench --profile full --output reports/latest
 
-bench-cuda: $(VENV)/test $(VENV)/frameworks $(VENV)/cuda  ## check and measure on this machine's GPU (under ten minutes); writes reports/<its name>
+bench-cuda: $(VENV)/test $(VENV)/frameworks $(VENV)/cuda  ## check and measure on this machine's GPU (meant for ten minutes, not yet timed); writes reports/<its name>
 	@$(BIN)/python -c "import fastopt, sys; why = fastopt.available_backends()['cuda']; sys.exit(None if why is True else f'no CUDA: {why}')"
 	$(BIN)/fastopt info --no-measure
 	$(BIN)/fastopt check

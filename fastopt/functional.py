@@ -3,7 +3,8 @@
     m, v = np.zeros_like(p), np.zeros_like(p)
     fastopt.functional.adam(p, g, m, v, step=1, lr=1e-3)
 
-Each call checks everything and lays the work out anew, and so costs more than `Optimizer.step`; the arrays are not copied.
+Each call checks everything and lays the work out anew, and so costs more than `Optimizer.step`; the arrays are not copied. On
+a device each call waits for it when it gives the tables back, and none can be captured in a graph.
 """
 
 from __future__ import annotations

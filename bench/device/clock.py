@@ -24,7 +24,7 @@ from ..interleave import LONG, Contender
 __all__ = ["CALLS", "Clock", "Enqueued", "Timed", "Waited", "answer", "device_clock", "synchronize"]
 
 CALLS = 100
-"""Calls that are enqueued in a row at the most: a device takes about a thousand launches before the host has to wait."""
+"""Calls that are enqueued in a row at the most, so that the driver's queue has room for them and the host does not wait."""
 
 
 class Clock(Protocol):

@@ -92,7 +92,7 @@ class Run:
             if name not in self.absent:
                 try:
                     contenders.verify(name, self.peers_on)
-                except Exception as error:
+                except Exception as error:  # whatever a peer fails with, the others go on without it
                     if name == SUBJECT:
                         raise
                     self.absent[name] = _reason(error)
@@ -116,7 +116,9 @@ class Run:
             try:
                 contenders.verify(name, self.peers_on, kind)
                 kept[name] = self.contender(name, [size], kind)
-            except Exception as error:
+            except Exception as error:  # likewise
+                if name == SUBJECT:
+                    raise
                 self.skip("launch", f"a replay of a CUDA graph, {name}", _reason(error))
         if SUBJECT in kept:
             for label, clock in (("a replay of a CUDA graph, host", Enqueued()), ("a replay of a CUDA graph, device", self.clock)):
@@ -156,7 +158,7 @@ class Run:
                 timed.block(1)  # states are made now, and what follows sees how much memory is left
                 synchronize()
                 kept[name] = timed
-            except Exception as error:
+            except Exception as error:  # likewise; most likely there was no memory left
                 if name == SUBJECT:
                     raise
                 left_out[name] = _reason(error)

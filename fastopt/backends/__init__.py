@@ -30,7 +30,7 @@ class Runner(Protocol):
         """One step, on gradients that the work list was refreshed with."""
 
     def all_finite(self, gradients: list[Any]) -> bool:
-        """Whether every element of every gradient is finite."""
+        """Whether every element of every gradient is finite. Only in host memory: optimizers of device arrays never ask."""
 
 
 class Backend(Protocol):

@@ -91,7 +91,3 @@ class CudaRunner:
         if not self.captured:
             raise RuntimeError("advance: expected a step that was captured in a CUDA graph before, with the weight decay of the same kind")
         work.upload(work.scalars_at, self._scalars(step, settings, grad_scale), work.stream, False)
-
-    def all_finite(self, gradients: Sequence[Any]) -> bool:
-        """Not there: an answer on the host would wait for the device. Optimizers refuse what needs it when they are built."""
-        raise NotImplementedError("the cuda backend does not look for non-finite gradients")

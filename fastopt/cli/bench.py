@@ -1,9 +1,9 @@
 """Measures steps, training and peers on this machine, and writes the record and the report.
 
-The quick profile takes under five minutes on two cores, the full one about half an hour. Everything behind `--` goes to
+The quick profile takes about five minutes on two cores, the full one about half an hour. Everything behind `--` goes to
 pytest: `fastopt bench -- -k peers`.
 
-With `--device cuda` the same is measured on a GPU, without training and without pytest, in under ten minutes.
+With `--device cuda` the same is measured on a GPU, without training and without pytest; meant for ten minutes, and not yet timed on one.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     memory      states on the device, copies between host and device (the counterpart of `fastopt.memory.host`)
     worklist    rows and addresses on the device, refreshed where they changed
     source      a rule as the source of a kernel
-    toolchain   numba-cuda: the kernels' primitives, and PTX out of source; the only file that imports `numba.cuda`
+    toolchain   numba-cuda: the kernels' primitives, and PTX out of source; the only file besides the simulator that imports `numba.cuda`
     driver      cuda.core and the driver API: memory, uploads, kernels; the only folder that imports `cuda`
     simulator   the same as the two above on Numba's simulator (NUMBA_ENABLE_CUDASIM=1), for tests without a GPU
 

@@ -1,6 +1,7 @@
 """numba-cuda: what the generated kernels are made of, and how their source becomes PTX. No GPU is needed for either.
 
-The only file that imports `numba.cuda`. Three things are done in ways of their own, since the usual ones lose bits or speed:
+The only file that imports `numba.cuda`, but for the simulator, which is a part of it. Three things are done in ways of their own,
+since the usual ones lose bits or speed:
 
 - arithmetic goes through NVVM's intrinsics that round each operation by itself (`mul.rn`, what libdevice's `fmul_rn` is made of):
   the compiler contracts the operators into fused multiply-adds, and no option keeps it from that;

@@ -81,14 +81,13 @@ class DeviceWorkList:
         self.params, self.states = list(params), [tuple(own) for own in states]
         self.labels, self.gradient_labels = list(labels), list(gradient_labels)
         self.dtype = self.params[0].dtype
-        self.device = _one_device(self.params, self.labels)
+        named = list(zip(self.params, self.labels, strict=True))
+        named += [(s, f"state {k} of {self.labels[j]}") for j, own in enumerate(self.states) for k, s in enumerate(own)]
+        self.device = _one_device(named)
         self.elements = sum(p.size for p in self.params)
         self.runtime = runtime
         self.shape = runtime.shape(self.device)
-        self.extents = Extents(
-            [p.span(label) for p, label in zip(self.params, self.labels, strict=True)]
-            + [s.span(f"state {k} of {self.labels[j]}") for j, own in enumerate(self.states) for k, s in enumerate(own)]
-        )
+        self.extents = Extents([array.span(label) for array, label in named])
         self.streams = np.zeros((2 + (len(self.states[0]) if self.states else 0), len(self.params)), np.int64)
         self.streams[0] = [p.address for p in self.params]
         for j, own in enumerate(self.states):
@@ -183,9 +182,9 @@ class DeviceWorkList:
         self._captured = self._captured or self.recording
 
 
-def _one_device(params: Sequence[DeviceArray], labels: Sequence[str]) -> int:
+def _one_device(named: Sequence[tuple[DeviceArray, str]]) -> int:
     """The device of all that have elements (an array without any may not say)."""
-    found = [(p.device, label) for p, label in zip(params, labels, strict=True) if p.size]
+    found = [(array.device, label) for array, label in named if array.size]
     for device, label in found[1:]:
         if device != found[0][0]:
             raise ValueError(f"{label} lies on cuda:{device}, {found[0][1]} on cuda:{found[0][0]}: expected arrays on one device")
@@ -193,7 +192,7 @@ def _one_device(params: Sequence[DeviceArray], labels: Sequence[str]) -> int:
 
 
 class _Tensors:
-    """PyTorch's tensors, asked for just what is needed, in compiled code where it was built and PyTorch is recent enough (2.10)."""
+    """PyTorch's tensors, asked for just what is needed, in compiled code where it was built and PyTorch has the C functions for it."""
 
     def __init__(self, params: Sequence[DeviceArray]) -> None:
         import torch

@@ -36,6 +36,15 @@ def emulated(device: str) -> Any:
     return EMULATED
 
 
+@pytest.fixture
+def torch(device: str) -> Any:
+    """PyTorch with a real GPU; skips a test where it finds none."""
+    module = pytest.importorskip("torch")
+    if device != "gpu" or not module.cuda.is_available():
+        pytest.skip("PyTorch finds no GPU")
+    return module
+
+
 _status = 0
 
 

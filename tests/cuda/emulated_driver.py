@@ -14,88 +14,23 @@ import os
 import subprocess
 import tempfile
 import traceback
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from tests.cuda.ptx_machine import Heap, Program
+from tests.cuda.emulated_gpu import LEGACY, EmulatedGpu
+from tests.cuda.ptx_machine import Program
 
-__all__ = ["EMULATED", "EmulatedGpu", "install"]
+__all__ = ["EMULATED", "install"]
 
 INVALID_VALUE, INVALID_CONTEXT, NOT_READY, CAPTURE_UNSUPPORTED, UNKNOWN = 1, 201, 600, 900, 999
-LEGACY, RELAXED = 1, 2
+RELAXED = 2
 ATTRIBUTES = {1: 1024, 2: 1024, 5: 2**31 - 1, 10: 32, 16: 4, 38: 1 << 20, 39: 2048, 75: 9, 76: 0, 82: 65536}
 """CUdevice_attribute: 16 multiprocessors, 5 the largest grid, 75 and 76 the compute capability, 38 the L2 cache, ..."""
 
 i32, i64, pointer = ctypes.c_int, ctypes.c_ulonglong, ctypes.c_void_p
-Operation = Callable[[], None]
-
-
-@dataclass
-class EmulatedGpu:
-    """The state of the device, and the means to capture and replay graphs (which PyTorch or CuPy would do on a real one)."""
-
-    heap: Heap = field(default_factory=lambda: Heap(1 << 28))
-    queues: dict[int, deque[Operation]] = field(default_factory=dict)
-    captures: dict[int, tuple[int, list[Operation]]] = field(default_factory=dict)
-    events: dict[int, bool] = field(default_factory=dict)
-    programs: dict[int, Program] = field(default_factory=dict)
-    loaded: set[int] = field(default_factory=set)
-    pinned: dict[int, Any] = field(default_factory=dict)
-    launches: list[tuple[int, int, int]] = field(default_factory=list)
-    contexts: list[int] = field(default_factory=list)
-    handles: int = 1000
-    captures_begun: int = 0
-    mode: int = 0
-
-    @property
-    def context(self) -> int:
-        """The calling thread's current context, or 0."""
-        return self.contexts[-1] if self.contexts else 0
-
-    @context.setter
-    def context(self, context: int) -> None:
-        """As CUDA has it: replaces the top of the thread's stack of contexts, which 0 takes away."""
-        if self.contexts:
-            self.contexts.pop()
-        if context:
-            self.contexts.append(context)
-
-    def handle(self) -> int:
-        """A number that nothing else has."""
-        self.handles += 8
-        return self.handles
-
-    def enqueue(self, stream: int, operation: Operation) -> None:
-        """Puts an operation into a stream's queue, or into the graph that is being captured there."""
-        if stream in self.captures:
-            self.captures[stream][1].append(operation)
-        else:
-            self.queues.setdefault(stream or LEGACY, deque()).append(operation)
-
-    def run(self) -> None:
-        """Does all that was asked for."""
-        for queue in self.queues.values():
-            while queue:
-                queue.popleft()()
-
-    def begin_capture(self, stream: int) -> None:
-        """What is launched on the stream from now on is recorded."""
-        self.captures_begun += 1
-        self.captures[stream] = (self.captures_begun, [])
-
-    def end_capture(self, stream: int) -> list[Operation]:
-        """The graph that was recorded."""
-        return self.captures.pop(stream)[1]
-
-    def replay(self, graph: list[Operation], stream: int) -> None:
-        """Launches a graph."""
-        for operation in graph:
-            self.enqueue(stream, operation)
 
 
 def _written(place: int, kind: Any, value: Any) -> None:

@@ -10,14 +10,6 @@ import pytest
 import fastopt
 
 
-@pytest.fixture
-def torch(device: str) -> Any:
-    module = pytest.importorskip("torch")
-    if device != "gpu" or not module.cuda.is_available():
-        pytest.skip("PyTorch finds no GPU")
-    return module
-
-
 @pytest.mark.parametrize("elements", [2**31 + 5, 2**32 + 7])
 def test_past_32_bits(torch: Any, elements: int) -> None:
     if torch.cuda.mem_get_info()[0] < 9 * elements:

@@ -12,14 +12,6 @@ from fastopt.crosscheck import ulp_distance
 from fastopt.rules.entry import RULES
 
 
-@pytest.fixture
-def torch(device: str) -> Any:
-    module = pytest.importorskip("torch")
-    if device != "gpu" or not module.cuda.is_available():
-        pytest.skip("PyTorch finds no GPU")
-    return module
-
-
 def pair(torch: Any, rule: str, shapes: Any, dtype: Any = np.float32, **options: Any) -> tuple[Any, list[Any], Any, list[Any]]:
     """An optimizer of tensors on the GPU and the reference on equal arrays."""
     rng = np.random.default_rng(0)

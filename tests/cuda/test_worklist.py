@@ -137,6 +137,8 @@ def test_arrays_on_several_devices_are_refused() -> None:
     params = [*arrays(1 << 32, [5]), *arrays(2 << 32, [5], device=1)]
     with pytest.raises(ValueError, match=r"^b lies on cuda:1, a on cuda:0: expected arrays on one device$"):
         DeviceWorkList(params, [(), ()], ["a", "b"], ["g", "h"], Recorder())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^state 0 of a lies on cuda:1, a on cuda:0: expected arrays on one device$"):
+        DeviceWorkList(params[:1], [tuple(params[1:])], ["a"], ["g"], Recorder())  # type: ignore[arg-type]
 
 
 def test_overlaps_are_refused() -> None:

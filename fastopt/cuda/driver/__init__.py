@@ -57,7 +57,7 @@ def toolchain_missing() -> str | None:
 
     try:
         pathfinder.load_nvidia_dynamic_lib("nvvm")
-    except Exception as error:
+    except Exception as error:  # cuda.pathfinder has a class for each way not to find one, and what dlopen raises besides
         return f"NVIDIA's compiler library NVVM was not found ({type(error).__name__}): {install}"
     return None
 

@@ -115,19 +115,20 @@ class DeviceWorkList:
         Raises TypeError or ValueError naming the gradient that cannot be used. Parameters are looked at again too: one whose
         memory was replaced since (`tensor.data = ...`, `module.to(...)`) is refused.
         """
-        handle = None if stream is None else arrays.stream_handle(stream)
+        if stream is not None:
+            stream = arrays.stream_handle(stream)
         addresses = None if self._tensors is None else self._tensors.addresses(gradients)
         if addresses is None:  # not PyTorch's, or something is wrong with them: one by one, with words for what is wrong
             addresses = [g.address for g in self._views(gradients)]
-            handle = handle or self._common_stream(gradients)
+            stream = stream or self._common_stream(gradients)
         if addresses != self._addresses:
             self.refuse_overlap(gradients, self.gradient_labels)
             self.streams[1] = self._addresses = addresses
-        self.choose_stream(handle)
+        self.choose_stream(stream)
 
-    def choose_stream(self, handle: int | None) -> None:
-        """Where the next launch goes: a stream's handle, or None for the one that the parameters' framework works on."""
-        self.stream = handle or self._common_stream(())
+    def choose_stream(self, stream: Any) -> None:
+        """Where the next launch goes: a stream of any kind, or None for the one that the parameters' framework works on."""
+        self.stream = self._common_stream(()) if stream is None else arrays.stream_handle(stream)
         self.capture = self.runtime.capture(self.device, self.stream)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,23 @@ def test_replays_count_and_take_the_settings_of_the_moment(emulated: Any, rule: 
         on_host.step(new_values(step), grad_scale=float(step))
         assert agree(params, host)
     assert on_device.steps == on_host.steps == 6
+
+
+def test_streams_of_other_libraries_and_what_is_none(emulated: Any) -> None:
+    """`advance` takes the streams that `step` takes."""
+    on_device, params, on_host, host = build()
+    gradients, stream = [from_host(g) for g in new_values(0)], SimpleNamespace(cuda_stream=STREAM)
+    emulated.begin_capture(STREAM)
+    on_device.step(gradients, stream=stream)
+    graph = emulated.end_capture(STREAM)
+    on_device.advance(stream=stream)
+    assert len(emulated.queues[STREAM]) >= 1, "the scalars went to another stream"
+    emulated.replay(graph, STREAM)
+    on_host.step(new_values(0))
+    assert agree(params, host)
+    with pytest.raises(TypeError, match=r"^stream: expected a CUDA stream .* received 'main' \(str\)$"):
+        on_device.advance(stream="main")
+    assert on_device.steps == 1
 
 
 def test_steps_outside_between_replays(emulated: Any) -> None:

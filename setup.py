@@ -21,7 +21,7 @@ from fastopt.rules import RULES
 GENERATED = Path("build", "generated")
 GATHERS, LAUNCH = ("fastopt._gather", "fastopt.cuda._gather"), "fastopt.backends._launch"
 KERNELS = "fastopt.backends._kernels_"
-POOL = Path("fastopt", "backends", "pool.h")
+HEADERS = sorted(Path("fastopt", "backends").glob("*.h"))
 NUMPY_API = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
 
 
@@ -36,9 +36,9 @@ def extensions() -> list[Extension]:
         Extension(
             name,
             [name.replace(".", "/") + ".pyx"],
-            include_dirs=[numpy.get_include(), str(POOL.parent)],
+            include_dirs=[numpy.get_include(), "fastopt/backends"],
             define_macros=NUMPY_API,
-            depends=[str(POOL)],
+            depends=[str(header) for header in HEADERS],
         )
         for name in (*GATHERS, LAUNCH)
     ]
@@ -60,12 +60,14 @@ class BuildWhatCompiles(build_ext):
             extension.extra_compile_args = cython_build.flags(self.compiler.compiler_type) + cython_build.ISA_FLAGS.get(isa, [])
             if extension.name == LAUNCH and found.threads:
                 extension.extra_compile_args += cython_build.THREAD_FLAGS
+                extension.extra_compile_args += cython_build.PLACEMENT_FLAGS if found.placement else []
                 extension.extra_link_args = ["-pthread"]
         self.parallel = os.cpu_count()
         super().build_extensions()
         for missing in found.missing:
             self.warn(f"not found: {missing}")
-        self.report = json.dumps({"isas": found.isas, "threads": found.threads, "missing": found.missing}, indent=1) + "\n"
+        report = {"isas": found.isas, "threads": found.threads, "placement": found.placement, "missing": found.missing}
+        self.report = json.dumps(report, indent=1) + "\n"
 
     def run(self) -> None:
         super().run()

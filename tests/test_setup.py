@@ -75,14 +75,27 @@ def test_without_a_compiler_info_names_what_is_missing(without_compiler: Path) -
     assert "auto picks   numba" in output
 
 
+def _gcc_that_refuses(flag: str, folder: Path) -> str:
+    compiler = folder / "cc"
+    compiler.write_text(f'#!/bin/sh\nfor a in "$@"; do [ "$a" = {flag} ] && {{ echo "not here" >&2; exit 1; }}; done\nexec gcc "$@"\n')
+    compiler.chmod(0o755)
+    return str(compiler)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="takes gcc, to pass it on without placement")
+def test_without_calls_that_place_threads_they_run_wherever_the_system_puts_them(tmp_path: Path) -> None:
+    site = _wheel(tmp_path, _gcc_that_refuses("-DFASTOPT_PLACEMENT", tmp_path))
+    report = json.loads((site / "fastopt/backends/_built.json").read_text())
+    assert (report["threads"], report["placement"]) == (True, False)
+    assert _run(site, STEP.format(site=str(site))).splitlines() == ["True", "cython True"]
+    output = _run(site, "from fastopt.cli import main; main(['info', '--no-measure'])")
+    assert "a pool of POSIX threads, wherever the system puts them" in output
+    assert "not found    calls that tell a thread which CPUs to run on" in output
+
+
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="takes gcc, to pass it on without threads")
 def test_without_threads_the_kernels_run_in_one_thread(tmp_path: Path) -> None:
-    compiler = tmp_path / "cc"
-    compiler.write_text(
-        '#!/bin/sh\nfor a in "$@"; do [ "$a" = -DFASTOPT_THREADS ] && { echo "no threads here" >&2; exit 1; }; done\nexec gcc "$@"\n'
-    )
-    compiler.chmod(0o755)
-    site = _wheel(tmp_path, str(compiler))
+    site = _wheel(tmp_path, _gcc_that_refuses("-DFASTOPT_THREADS", tmp_path))
     report = json.loads((site / "fastopt/backends/_built.json").read_text())
     assert report["threads"] is False
     assert any("POSIX threads" in missing for missing in report["missing"])

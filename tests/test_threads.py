@@ -161,7 +161,7 @@ def run(script: str, *arguments: str, **environment: str) -> str:
 PREAMBLE = """
 import os, sys
 import numpy as np
-import fastopt
+import fastopt, fastopt.threads
 from fastopt.backends import launched, numba_backend
 launched.PARALLEL_FROM = launched.WAKE_FROM = numba_backend.PARALLEL_FROM = 0
 backend, way = sys.argv[1:]
@@ -226,13 +226,56 @@ def test_a_forked_child_gets_helpers_of_its_own(backend: str) -> None:
         try:
             before = len(os.listdir("/proc/self/task"))
             optimizer.step(large(9))
-            status = 0 if (before, len(os.listdir("/proc/self/task"))) == (1, 3) else 2
+            # no more than can have a CPU each
+            status = 0 if (before, len(os.listdir("/proc/self/task"))) == (1, min(3, fastopt.threads.available())) else 2
         finally:
             os._exit(status)
     _, status = os.waitpid(child, 0)
     print(os.waitstatus_to_exitcode(status))
     """
     assert run(PREAMBLE + textwrap.dedent(script), backend, "launcher") == "0\n"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lets threads be placed")
+@pytest.mark.skipif(threads.available() < 2, reason="a helper has a CPU of its own where there are two")
+def test_helpers_keep_off_the_callers_cpu_and_within_the_allowed_ones() -> None:
+    """On this machine as it is; on others that are made up: tests/backends/test_pool.py."""
+    needed("cython")
+    script = """
+    import threading, time
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    caller = threading.get_native_id()
+    def helpers():
+        return [int(task) for task in os.listdir("/proc/self/task") if int(task) != caller]
+    def ran(task):
+        return int(open(f"/proc/self/task/{task}/schedstat").read().split()[0])
+    def cpu_of(task):
+        return int(open(f"/proc/self/task/{task}/stat").read().rsplit(")", 1)[1].split()[36])
+    def steps(seconds):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            optimizer.step(gradient)
+    os.sched_setaffinity(0, {first, second})
+    before = set(helpers())
+    optimizer, gradient = walked(backend, 3, num_threads=4), large(9)
+    steps(0.05)
+    (helper,) = set(helpers()) - before
+    allowed = os.sched_getaffinity(helper)
+    assert allowed < {first, second}, "the caller's own CPU is not the helper's"
+    was = ran(helper)
+    steps(0.05)
+    assert ran(helper) > was
+    os.sched_setaffinity(0, {first})  # the caller may use one CPU: it works alone
+    steps(0.05)
+    was = ran(helper)
+    steps(0.05)
+    assert ran(helper) == was, "nobody works on a CPU that was taken away"
+    os.sched_setaffinity(0, {first, second})
+    steps(0.05)
+    assert ran(helper) > was
+    print("placed")
+    """
+    assert run(PREAMBLE + textwrap.dedent(script), "cython", "launcher") == "placed\n"
 
 
 @pytest.mark.parametrize(("backend", "way"), WAYS)

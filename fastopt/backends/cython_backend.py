@@ -21,9 +21,10 @@ __all__ = ["build_report", "has_kernel", "isa", "prepare", "thread_count", "unav
 
 @once
 def build_report() -> dict[str, Any]:
-    """What setup.py found when it built the extension: {"isas": [...], "threads": bool, "missing": [...]}."""
+    """What setup.py found when it built the extension: {"isas": [...], "threads": bool, "placement": bool, "missing": [...]}."""
     path = Path(__file__).with_name("_built.json")
-    return dict(json.loads(path.read_text())) if path.exists() else {"isas": [], "threads": False, "missing": []}
+    nothing = {"isas": [], "threads": False, "placement": False, "missing": []}
+    return dict(json.loads(path.read_text())) if path.exists() else nothing
 
 
 @once

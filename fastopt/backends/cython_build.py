@@ -17,12 +17,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["ISA_FLAGS", "THREAD_FLAGS", "Probe", "build_module", "flags", "probe"]
+__all__ = ["ISA_FLAGS", "PLACEMENT_FLAGS", "THREAD_FLAGS", "Probe", "build_module", "flags", "probe"]
 
 BASE_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 MSVC_FLAGS = ["/O2", "/fp:precise"]
 THREAD_FLAGS = ["-pthread", "-DFASTOPT_THREADS"]
 """For the launcher alone, where there are POSIX threads; without them its pool is the calling thread."""
+
+PLACEMENT_FLAGS = ["-DFASTOPT_PLACEMENT"]
+"""For the launcher, where threads can be told which CPUs to run on (Linux); elsewhere the system places them."""
 
 ISA_FLAGS = {
     "baseline": [],
@@ -39,6 +42,7 @@ class Probe:
 
     compiler: bool = False
     threads: bool = False
+    placement: bool = False
     isas: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
@@ -59,6 +63,11 @@ def probe(compiler: Any) -> Probe:
     found.threads = compiler.compiler_type != "msvc" and _compiles(compiler, text, THREAD_FLAGS, link=True)
     if not found.threads:
         found.missing.append("POSIX threads (steps of compiled kernels run in one thread)")
+    text = "#define _GNU_SOURCE\n#include <sched.h>\nint main(void) { cpu_set_t s; CPU_ZERO(&s); sched_getaffinity(0, sizeof s, &s);\n"
+    text += "return sched_setaffinity(0, sizeof s, &s) + sched_getcpu() + CPU_COUNT(&s); }\n"
+    found.placement = found.threads and _compiles(compiler, text, PLACEMENT_FLAGS, link=True)
+    if found.threads and not found.placement:
+        found.missing.append("calls that tell a thread which CPUs to run on (threads run where the system puts them)")
     found.isas = ["baseline"]
     if platform.machine().lower() in ("x86_64", "amd64") and sys.maxsize > 2**32:
         for isa, extra in ISA_FLAGS.items():

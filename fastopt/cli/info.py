@@ -43,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
     if cython_backend.unavailable() is None:
         built = ", ".join(report["isas"])
         print(f"kernels      {cython_backend.isa()} (CPU: {_level(compiled.ISA_LEVEL)}; built: {built})")
-        print(f"threads      {'a pool of POSIX threads' if compiled.HAS_THREADS else 'none in compiled kernels: one thread'}")
+        placed = "each on a CPU of its own" if report["placement"] else "wherever the system puts them"
+        print(f"threads      {f'a pool of POSIX threads, {placed}' if compiled.HAS_THREADS else 'none in compiled kernels: one thread'}")
     for missing in report["missing"]:
         print(f"not found    {missing}")
     print(f"cache        {cache.directory() or 'none: no folder can be written to; numba compiles in every process'}")

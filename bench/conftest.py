@@ -13,6 +13,10 @@ import pytest
 
 from fastopt import threads as fastopt_threads
 
+from .replay import figures
+
+__all__ = ["figures"]
+
 HERE = Path(__file__).parent
 
 
@@ -29,8 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Training first: glibc never returns memory to the system any more once arrays of 32 MiB were freed, and NumPy's update,
     # which allocates at every operation, is up to four times faster then than it is in a process that only trains.
-    # The peers last: the thread pools that they start stay, and would stand in the way of what is measured alone.
-    order = ["test_training.py", "test_first_step.py", "test_step.py", "test_peers.py"]
+    # The peers last: the thread pools that they start stay, and would stand in the way of what is measured alone. Of those with
+    # peers the calls go first, whose times are the shortest, and the many peers after the one.
+    order = [f"test_{name}.py" for name in ("training", "first_step", "step", "calls", "between", "peers")]
     items.sort(key=lambda item: order.index(item.path.name) if item.path.name in order else -1)
     for item in items:
         if HERE in item.path.parents:

@@ -10,6 +10,7 @@ import importlib.util
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -213,8 +214,9 @@ def absent() -> dict[str, str]:
     return {name: peer.needs for name, peer in PEERS.items() if importlib.util.find_spec(peer.needs) is None}
 
 
+@cache
 def verify(name: str, threads: int) -> float:
-    """Lets a peer make three steps beside fastopt's reference; see `agreement`."""
+    """Lets a peer make three steps beside fastopt's reference, once a run; see `agreement`."""
     return agreement(name, lambda params, grads: PEERS[name](params, grads, threads))
 
 

@@ -122,8 +122,8 @@ def _share(record: Record, path: Path) -> bool:
         return False
     with figure(path, 4 * len(series), 3.8, len(series)) as axes:
         for axis, ((workload, width), rows) in zip(axes, series.items(), strict=True):
-            for backend in rows[0]["update_share"]:
-                shares = [100 * r["update_share"][backend] for r in rows]
+            for backend in rows[0].seconds:
+                shares = [100 * r.own[backend]["update_share"] for r in rows]
                 axis.plot([r["batch"] for r in rows], shares, "o-", color=COLOURS.get(backend, "#4a8f5b"), label=backend)
             axis.set(xscale="log", ylim=(0, 100), xlabel="mini-batch size", ylabel="update, percent of the step")
             axis.set_title(f"{workload}, width {width}", loc="left")
@@ -137,8 +137,8 @@ def _losses(record: Record, path: Path) -> bool:
         return False
     with figure(path, 4 * len(series), 3.6, len(series)) as axes:
         for axis, ((workload, width), rows) in zip(axes, series.items(), strict=True):
-            row = max(rows, key=lambda r: len(r["losses"]["numpy"]["values"]))
-            for k, (backend, curve) in enumerate(row["losses"].items()):
+            row = max(rows, key=lambda r: len(r.own["numpy"]["losses"]["values"]))
+            for k, (backend, curve) in enumerate((name, own["losses"]) for name, own in row.own.items()):
                 look = {"lw": 5, "alpha": 0.35} if k == 0 else {"lw": 1.4}
                 axis.plot(curve["steps"], curve["values"], color=COLOURS.get(backend, "#4a8f5b"), label=backend, **look)
             axis.set(xlabel="step", ylabel="loss", yscale="log")

@@ -17,7 +17,7 @@ BEGIN, END = "<!-- figures: begin (written from the baseline by `make readme-fig
 def figures(record: Record) -> str:
     """Adam beside its peers, and digits at batch 16, in a few lines."""
     rows = record.group("peers")
-    subject = rows[0]["subject"]
+    subject = rows[0].subject
     others = [n for n in dict.fromkeys(name for row in rows for name in row.seconds) if n != subject and not n.startswith("fastopt")]
     body = []
     for row in rows:
@@ -29,8 +29,8 @@ def figures(record: Record) -> str:
     text += "same bytes with next to no arithmetic.\n\n" + table(["tensors x parameters", subject, *others], body)
     training = [r for r in record.group("training") if (r["workload"], r["batch"], r["width"], r["sweep"]) == ("digits", 16, 512, "batch")]
     for row in training:
-        faster = ratio(row.seconds["numpy"], row.seconds[row["subject"]])
-        share, left = (100 * row["update_share"][name] for name in ("numpy", row["subject"]))
+        faster = ratio(row.seconds["numpy"], row.seconds[row.subject])
+        share, left = (100 * row.own[name]["update_share"] for name in ("numpy", row.subject))
         text += "\nTraining a NumPy network on scikit-learn's digits (512 x 512, batch 16): replacing NumPy's update makes the whole\n"
         text += f"step {faster.median:.1f} times faster, with losses equal to the last bit; the update's share of the step falls from\n"
         text += f"{share:.0f} % to {left:.0f} %.\n"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NOISY", "Ratio", "Record", "Row", "load", "ratio"]
+from .interleave import Rounds
+
+__all__ = ["NOISY", "Ratio", "Record", "Row", "entries", "load", "ratio", "row_of"]
 
 NOISY = 0.15
 """A row whose quartiles lie further apart than this share of the median is marked."""
@@ -43,25 +44,37 @@ def ratio(of: NDArray[Any], to: NDArray[Any]) -> Ratio:
 
 @dataclass(frozen=True)
 class Row:
-    """One benchmark: its description, and the seconds of every contender, round by round."""
+    """One cell: its description, and the seconds of every contender, round by round. The first contender is the subject."""
 
     info: dict[str, Any]
+    """What all of its contenders share."""
+
+    seconds: dict[str, NDArray[Any]]
+    """Seconds a step, one value a round."""
+
+    own: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What else there is to say of single contenders."""
 
     def __getitem__(self, key: str) -> Any:
         return self.info[key]
 
-    @cached_property
-    def seconds(self) -> dict[str, NDArray[Any]]:
-        """Seconds a step, one value a round."""
-        return {name: np.array(values) for name, values in self.info["seconds"].items()}
+    @property
+    def subject(self) -> str:
+        """The contender that the others stand beside."""
+        return next(iter(self.seconds))
+
+    def about(self, contender: str) -> dict[str, Any]:
+        """What stands beside the figures of a contender in the record; `load` puts the row together by it."""
+        names = {"subject": self.subject, "contender": contender, "contenders": list(self.seconds)}
+        return self.info | names | {"own": self.own.get(contender, {})}
 
     def median(self, name: str | None = None) -> float:
         """Seconds a step of a contender; of the subject where none is named."""
-        return float(np.median(self.seconds[name or self["subject"]]))
+        return float(np.median(self.seconds[name or self.subject]))
 
     def noisy(self, name: str | None = None) -> bool:
         """Whether the quartiles lie far apart."""
-        values = self.seconds[name or self["subject"]]
+        values = self.seconds[name or self.subject]
         first, third = np.percentile(values, [25, 75])
         return bool(third - first > NOISY * np.median(values))
 
@@ -73,7 +86,7 @@ class Row:
         """The probe's time over the contender's, in percent; None where there is no probe."""
         if "ceiling" not in self.seconds:
             return None
-        return 100 * ratio(self.seconds["ceiling"], self.seconds[name or self["subject"]]).median
+        return 100 * ratio(self.seconds["ceiling"], self.seconds[name or self.subject]).median
 
 
 @dataclass(frozen=True)
@@ -85,14 +98,56 @@ class Record:
     rows: list[Row]
 
     def group(self, name: str) -> list[Row]:
-        """The rows of one module: "step", "peers", "training" or "first step"."""
+        """The rows of one kind: "step", "peers", "training", "first step", "calls" or "between"."""
         return [row for row in self.rows if row["group"] == name]
 
 
+def row_of(rounds: Rounds, **info: Any) -> Row:
+    """What was timed in turns as a row with a description."""
+    own = {name: {"steps_per_round": steps} for name, steps in rounds.steps.items()}
+    return Row(info, {name: np.array(values) for name, values in rounds.seconds.items()}, own)
+
+
+def entries(cell: str, row: Row) -> list[dict[str, Any]]:
+    """A row as pytest-benchmark writes it, for what runs without pytest."""
+    from pytest_benchmark.stats import Stats
+
+    written: list[dict[str, Any]] = []
+    for contender, seconds in row.seconds.items():
+        stats = Stats()
+        stats.data.extend(seconds.tolist())
+        name = f"{cell}[{contender}]"
+        described: dict[str, Any] = {"group": cell, "name": name, "fullname": name, "params": None, "param": contender, "options": {}}
+        figures = stats.as_dict() | {"data": stats.data, "iterations": 1}
+        written.append({**described, "extra_info": row.about(contender), "stats": figures})
+    return written
+
+
 def load(path: Path) -> Record:
-    """Reads a record. Raises ValueError if it is not one of these benchmarks."""
+    """Reads a record, and puts the entries of each cell together. Raises ValueError if it is not one of these benchmarks.
+
+    A cell of which a run of chosen tests has some contenders only has nothing to stand beside, and is no row.
+    """
     content = json.loads(path.read_text())
     if "fastopt" not in content.get("machine_info", {}):
         raise ValueError(f"{path}: expected the JSON of a run of these benchmarks; its machine_info has no entry `fastopt`")
-    rows = [Row(benchmark["extra_info"]) for benchmark in content["benchmarks"] if benchmark["extra_info"].get("group")]
+    cells: dict[str, dict[str, Any]] = {}
+    for entry in content["benchmarks"]:
+        if "contender" not in entry["extra_info"]:
+            raise ValueError(
+                f"{path}: expected an entry for each contender, and {entry.get('name')} names none; `fastopt bench` writes them"
+            )
+        cells.setdefault(entry["group"], {})[entry["extra_info"]["contender"]] = entry
+    rows = [row for entries in cells.values() if (row := _together(entries)) is not None]
     return Record(content["machine_info"]["fastopt"], content["datetime"], rows)
+
+
+def _together(entries: dict[str, Any]) -> Row | None:
+    info = dict(next(iter(entries.values()))["extra_info"])
+    names = info.pop("contenders")
+    if set(names) != set(entries):
+        return None
+    for key in ("subject", "contender", "own"):
+        del info[key]
+    seconds = {name: np.array(entries[name]["stats"]["data"]) for name in names}
+    return Row(info, seconds, {name: entries[name]["extra_info"]["own"] for name in names})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import plots, records, tables
+from .targets import targets
 
 __all__ = ["write"]
 
@@ -31,6 +32,19 @@ may be shared, so compare ratios rather than times.
 {steps}
 Every rule, backend, dtype and size: [steps.md](steps.md).
 
+## Between other work
+
+The same float32 Adam step, on the same arrays, in a loop of nothing but steps, after a rest, and after a matrix product of NumPy's,
+whose threads may still be on the cores. Training is like the last two.
+
+{between}
+## What a call costs
+
+What is not the kernel's work: a step by `fastopt.functional`, building an Adam, a step of a hundred parameters, and a list of tensors of
+which every second one is float64, beside the same list in one dtype and beside an optimizer for each dtype. The last column
+says how many times longer than the first contender of its call each other one takes; below 1 it is faster.
+
+{calls}
 ## Training on real data
 
 The same network from the same start over the same mini-batches, once with NumPy's update and once with the fused one; the
@@ -64,8 +78,10 @@ def write(record_path: Path, folder: Path) -> Path:
         PAGE.format(
             machine=tables.machine(record),
             peers=tables.peers(record),
-            targets=tables.targets(record),
+            targets=targets(record),
             steps=tables.steps(record),
+            between=tables.between(record),
+            calls=tables.calls(record),
             training=tables.training(record),
             first_steps=tables.first_steps(record),
             pictures="\n".join(f"{caption}\n\n![{caption}]({name})\n" for name, caption in pictures),

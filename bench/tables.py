@@ -8,7 +8,10 @@ import numpy as np
 
 from .records import Record, Row, ratio
 
-__all__ = ["bytes_of", "every_step", "first_steps", "machine", "mark", "peers", "steps", "table", "targets", "time_of", "training"]
+__all__ = ["between", "bytes_of", "calls", "every_step", "first_steps", "machine", "mark", "peers", "steps", "table", "time_of", "training"]
+
+IN_BETWEEN = ("in a loop", "after a rest", "between products")
+"""What goes before a step; a contender of `bench.test_between` is named by who makes it and this."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -61,7 +64,7 @@ def peers(record: Record) -> str:
     rows = record.group("peers")
     if not rows:
         return "No such rows in this record.\n"
-    subject = rows[0]["subject"]
+    subject = rows[0].subject
     others = [name for name in dict.fromkeys(n for r in rows for n in r.seconds) if name != subject]
     body = []
     for row in rows:
@@ -78,34 +81,6 @@ def peers(record: Record) -> str:
 def mark(row: Row, name: str) -> str:
     """The mark of a wide spread."""
     return " ~" if row.noisy(name) else ""
-
-
-def targets(record: Record) -> str:
-    """The figures that the project holds itself to, as this run has them."""
-    rows = {row["label"]: row for row in record.group("peers")}
-    wanted = [
-        ("1 x 1,000", "torch fused", 10.0),
-        ("1,000 x 1,000", "torch fused", 18.0),
-        ("1,000 x 1,000, fresh gradients", "torch fused", 12.0),
-        ("1 x 1,000,000", "torch fused", 1.6),
-        ("1 x 64,000,000", "torch fused", 1 / 1.03),
-        ("1 x 64,000,000", "ceiling", 0.95),
-    ]
-    body = []
-    for label, other, least in wanted:
-        row = rows.get(label)
-        if row is None or other not in row.seconds:
-            continue
-        subject = row["subject"]
-        found = ratio(row.seconds[other], row.seconds[subject])
-        what = "ceiling's share of our time" if other == "ceiling" else f"{other} / {subject}"
-        body.append([label, what, f"{least:.2f}", str(found), "yes" if found.median >= least else "**no**"])
-    for label, row in rows.items():
-        if row["elements"] >= 100_000 and {"fastopt numba", "fastopt cython"} <= row.seconds.keys():
-            found = ratio(row.seconds["fastopt numba"], row.seconds["fastopt cython"])
-            held = 1 / 1.1 <= found.median <= 1.1
-            body.append([label, "numba / cython", "within 10 %", str(found), "yes" if held else "**no**"])
-    return table(["row", "ratio", "at least", "measured", "held"], body) if body else "No such rows in this record.\n"
 
 
 def steps(record: Record) -> str:
@@ -125,14 +100,14 @@ def steps(record: Record) -> str:
 def _step_cell(row: Row) -> str:
     percent = row.percent_of_ceiling()
     share = f"{percent:.0f} %" if percent is not None else "no probe"
-    return f"{time_of(row.median())}; {row.gigabytes_per_second():.1f}; {share}{mark(row, row['subject'])}"
+    return f"{time_of(row.median())}; {row.gigabytes_per_second():.1f}; {share}{mark(row, row.subject)}"
 
 
 def every_step(record: Record) -> str:
     """All rows of the step's benchmark."""
     body = []
     for r in record.group("step"):
-        quartiles = " to ".join(time_of(x) for x in np.percentile(r.seconds[r["subject"]], [25, 75]))
+        quartiles = " to ".join(time_of(x) for x in np.percentile(r.seconds[r.subject], [25, 75]))
         percent = r.percent_of_ceiling()
         body.append(
             [
@@ -141,7 +116,7 @@ def every_step(record: Record) -> str:
                 r["dtype"],
                 r["label"],
                 _where(r, record.machine["caches"]),
-                time_of(r.median()) + mark(r, r["subject"]),
+                time_of(r.median()) + mark(r, r.subject),
                 quartiles,
                 f"{r['elements'] / r.median() / 1e6:,.0f}",
                 f"{r.gigabytes_per_second():.1f}",
@@ -172,7 +147,7 @@ def training(record: Record) -> str:
     body = []
     for r in record.group("training"):
         reference = r.seconds["numpy"]
-        for backend, seconds in r.seconds.items():
+        for backend, seconds in sorted(r.seconds.items(), key=lambda found: found[0] != "numpy"):  # the reference first
             speedup = "1 (reference)" if backend == "numpy" else str(ratio(reference, seconds))
             median = float(np.median(seconds))
             body.append(
@@ -184,12 +159,41 @@ def training(record: Record) -> str:
                     backend,
                     time_of(median) + mark(r, backend),
                     f"{r['batch'] / median:,.0f}",
-                    time_of(r["time_per_epoch"][backend]),
-                    f"{100 * r['update_share'][backend]:.0f} %",
+                    time_of(r["steps_per_epoch"] * median),
+                    f"{100 * r.own[backend]['update_share']:.0f} %",
                     speedup,
-                    f"{r['losses'][backend]['values'][-1]:.6f}",
+                    f"{r.own[backend]['losses']['values'][-1]:.6f}",
                 ]
             )
     head = ["workload", "width", "parameters", "batch", "backend", "training step", "samples/s", "epoch"]
     head += ["update's share", "faster by", "last loss"]
     return table(head, body) if body else "No such rows in this record.\n"
+
+
+def between(record: Record) -> str:
+    """A step in a loop, after a rest and between matrix products, each beside the loop and beside the peer."""
+    rows = record.group("between")
+    body = []
+    for r in rows:
+        for who in dict.fromkeys(name.split(": ")[0] for name in r.seconds):
+            cells = []
+            for when in IN_BETWEEN:
+                name = f"{who}: {when}"
+                beside = "" if when == IN_BETWEEN[0] else f"; {ratio(r.seconds[name], r.seconds[f'{who}: {IN_BETWEEN[0]}'])}"
+                cells.append(time_of(r.median(name)) + mark(r, name) + beside)
+            body.append([r["label"], who, *cells])
+    if not rows:
+        return "No such rows in this record.\n"
+    rest, side = 1e3 * rows[0]["rest"], rows[0]["side"]
+    text = f"\nA rest is {rest:.0f} ms, a product one of {side} x {side} matrices of float32. Behind the time: how many times longer"
+    return table(["parameters", "", *IN_BETWEEN], body) + text + " than in a loop, in turns.\n"
+
+
+def calls(record: Record) -> str:
+    """What is not the kernel's: functional steps, building an optimizer, a step of next to nothing, two dtypes."""
+    body = []
+    for r in record.group("calls"):
+        for name in r.seconds:
+            beside = "1" if name == r.subject else str(ratio(r.seconds[name], r.seconds[r.subject]))
+            body.append([r["label"], name, time_of(r.median(name)) + mark(r, name), beside])
+    return table(["call", "", "time", "times the first's"], body) if body else "No such rows in this record.\n"

@@ -9,9 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fastopt import backends
+
+from .records import Row
+from .replay import Figures, replayed
 
 SCRIPT = """
 import json, sys, time
@@ -34,23 +38,27 @@ CASES = [("numpy", "-"), ("cython", "-"), ("numba", "cold cache"), ("numba", "wa
 THERE = backends.on_host()
 
 
+@replayed
 @pytest.mark.parametrize("size", [1_000, 1_000_000])
 @pytest.mark.parametrize(("backend", "cache"), [case for case in CASES if case[0] in THERE])
-def test_first_step(benchmark: Any, profile: str, tmp_path: Path, backend: str, cache: str, size: int) -> None:
-    samples: list[dict[str, float]] = []
+def test_first_step(benchmark: Any, figures: Figures, profile: str, tmp_path: Path, backend: str, cache: str, size: int) -> None:
+    cell = f"first step: {backend}, {cache}, {size:,}"
+    figures.hand_over(benchmark, cell, backend, lambda: _measured(REPEATS[profile], tmp_path, backend, cache, size))
 
-    def process(folder: Path) -> None:
-        environment = os.environ | {"FASTOPT_CACHE_DIR": str(folder)}
-        command = [sys.executable, "-c", SCRIPT, str(size), backend]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        samples.append(json.loads(done.stdout))
 
+def _measured(repeats: int, folder: Path, backend: str, cache: str, size: int) -> Row:
+    """A round is a process, and its seconds are those of the constructor and the first step together."""
     if cache == "warm cache":
-        process(tmp_path)
-        samples.clear()
+        _process(folder, backend, size)
+    samples = [_process(folder if cache == "warm cache" else folder / str(k), backend, size) for k in range(repeats)]
+    seconds = np.array([sample["build"] + sample["first step"] for sample in samples])
+    return Row({"group": "first step", "backend": backend, "cache": cache, "elements": size, "samples": samples}, {backend: seconds})
 
-    def folder() -> tuple[tuple[Path], dict[str, Any]]:
-        return (tmp_path if cache == "warm cache" else tmp_path / str(len(samples)),), {}
 
-    benchmark.pedantic(process, setup=folder, rounds=REPEATS[profile], iterations=1)
-    benchmark.extra_info.update(group="first step", backend=backend, cache=cache, elements=size, samples=samples)
+def _process(folder: Path, backend: str, size: int) -> dict[str, float]:
+    """Seconds of each part, in a new process with its kernel cache in a folder."""
+    environment = os.environ | {"FASTOPT_CACHE_DIR": str(folder)}
+    command = [sys.executable, "-c", SCRIPT, str(size), backend]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    samples: dict[str, float] = json.loads(done.stdout)
+    return samples

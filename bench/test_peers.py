@@ -15,6 +15,8 @@ from .arrays import gpt2_shapes, random_arrays
 from .ceiling import probe
 from .interleave import Contender, interleave
 from .peers import PEERS, absent, verify
+from .records import Row, row_of
+from .replay import Figures, replayed
 
 LARGE = 2_000_000
 """Parameters from which the slow peers are left out."""
@@ -33,41 +35,55 @@ ROWS: dict[str, dict[str, list[Any]]] = {
     },
 }
 ROWS["full"] = ROWS["quick"] | {"1 x 10,000": [10_000], "1 x 4,000,000": [4_000_000], "GPT-2 small": gpt2_shapes(1)}
+OURS = "fastopt "
+"""What stands before the backend in the name of a contender."""
+
 BUDGET = {"smoke": 0.05, "quick": 2.5, "full": 15.0}
 """Seconds of timing a row."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "row" in metafunc.fixturenames:
-        rows = ROWS[metafunc.config.getoption("--profile")]
-        metafunc.parametrize("row", list(rows), ids=[name.replace(" ", "") for name in rows])
+    rows = ROWS[metafunc.config.getoption("--profile")]
+    cells = [
+        pytest.param(label, name, id=f"{label}-{name}".replace(" ", ""))
+        for label, shapes in rows.items()
+        for name in _contenders(_elements(shapes))
+    ]
+    metafunc.parametrize(("row", "contender"), cells)
 
 
-@pytest.fixture(scope="session")
-def installed(threads: int) -> list[str]:
-    """The peers that are there, each having shown that it computes Adam."""
-    names = [name for name in PEERS if name not in absent()]
-    for name in names:
-        verify(name, threads)
-    return names
+def _elements(shapes: list[Any]) -> int:
+    return sum(math.prod(s) if isinstance(s, tuple) else s for s in shapes)
 
 
-def test_beside_peers(benchmark: Any, profile: str, threads: int, installed: list[str], row: str) -> None:
+def _contenders(elements: int) -> list[str]:
+    """Who is there and not too slow for so many parameters; the subject first."""
+    ours = sorted(backends.on_host(), key=("cython", "numba", "numpy").index)
+    names = [f"{OURS}{name}" for name in ours if name != "numpy" or elements < LARGE]
+    names += [name for name in PEERS if name not in absent() and not (PEERS[name].slow and elements > LARGE)]
+    return [*names, "ceiling"]
+
+
+@replayed
+def test_beside_peers(benchmark: Any, figures: Figures, profile: str, threads: int, row: str, contender: str) -> None:
+    figures.hand_over(benchmark, f"peers: {row}", contender, lambda: _measured(profile, threads, row))
+
+
+def _measured(profile: str, threads: int, row: str) -> Row:
     shapes = ROWS[profile][row]
-    elements = sum(math.prod(s) if isinstance(s, tuple) else s for s in shapes)
+    elements = _elements(shapes)
     fresh = row.endswith("fresh gradients")
     contenders: dict[str, Contender] = {}
-    for name in sorted(backends.on_host(), key=("cython", "numba", "numpy").index):
-        if name != "numpy" or elements < LARGE:
-            contenders[f"fastopt {name}"] = _fastopt(name, shapes, threads, fresh)
-    for name in installed:
-        if not (PEERS[name].slow and elements > LARGE):
+    for name in _contenders(elements):
+        if name == "ceiling":
+            contenders[name] = Contender(probe(elements, 2, np.float32, threads), polls=True)
+        elif name.startswith(OURS):
+            contenders[name] = _fastopt(name.removeprefix(OURS), shapes, threads, fresh)
+        else:
+            verify(name, threads)
             contenders[name] = _peer(name, shapes, threads, fresh)
-    contenders["ceiling"] = Contender(probe(elements, 2, np.float32, threads), polls=True)
-    interleave(
-        benchmark,
-        contenders,
-        BUDGET[profile],
+    return row_of(
+        interleave(contenders, BUDGET[profile]),
         group="peers",
         label=row,
         tensors=len(shapes),

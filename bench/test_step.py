@@ -16,6 +16,8 @@ from fastopt.crosscheck import Case, compare
 from .arrays import gpt2_shapes, random_arrays
 from .ceiling import MOST_STATES, SERIAL_BELOW, probe
 from .interleave import Contender, interleave
+from .records import Row, row_of
+from .replay import Figures, replayed
 
 SIZES = {
     "smoke": (1_000,),
@@ -36,13 +38,18 @@ BACKENDS = tuple(backends.on_host())
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     profile = metafunc.config.getoption("--profile")
     cells = [
-        pytest.param(rule, backend, dtype, label, id=f"{rule}-{backend}-{dtype}-{label.replace(' ', '')}")
+        pytest.param(rule, backend, dtype, label, contender, id=f"{rule}-{backend}-{dtype}-{label.replace(' ', '')}-{contender}")
         for dtype in ("float32", "float64")
         for label in _workloads(profile)
         for rule in RULES
         for backend in BACKENDS
+        for contender in (backend, "ceiling")[: 2 if _has_probe(rule) else 1]
     ]
-    metafunc.parametrize(("rule", "backend", "dtype", "label"), cells)
+    metafunc.parametrize(("rule", "backend", "dtype", "label", "contender"), cells)
+
+
+def _has_probe(rule: str) -> bool:
+    return len(RULES[rule].states) <= MOST_STATES
 
 
 @lru_cache(maxsize=1)
@@ -66,8 +73,16 @@ def _verify(rule: str, backend: str, dtype: str) -> None:
     assert distance == 0, f"{rule}, {backend}, {dtype}: {distance} ULP from the reference"
 
 
-def test_step(benchmark: Any, profile: str, threads: int, rule: str, backend: str, dtype: str, label: str) -> None:
+@replayed
+def test_step(
+    benchmark: Any, figures: Figures, profile: str, threads: int, rule: str, backend: str, dtype: str, label: str, contender: str
+) -> None:
     _verify(rule, backend, dtype)
+    cell = f"step: {rule}, {backend}, {dtype}, {label}"
+    figures.hand_over(benchmark, cell, contender, lambda: _measured(profile, threads, rule, backend, dtype, label))
+
+
+def _measured(profile: str, threads: int, rule: str, backend: str, dtype: str, label: str) -> Row:
     shapes = _workloads(profile)[label]
     params, grads = _arrays(profile, label, dtype)
     entry = RULES[rule]
@@ -75,13 +90,11 @@ def test_step(benchmark: Any, profile: str, threads: int, rule: str, backend: st
     elements = sum(math.prod(s) if isinstance(s, tuple) else s for s in shapes)
     contenders = {backend: Contender(lambda: opt.step(grads))}
     states = len(entry.states)
-    if states <= MOST_STATES:
+    if _has_probe(rule):
         shared_out = elements * entry.bytes_per_parameter(params[0].itemsize) >= SERIAL_BELOW
         contenders["ceiling"] = Contender(_probe(elements, states, dtype, threads), polls=shared_out and threads > 1)
-    interleave(
-        benchmark,
-        contenders,
-        BUDGET[profile],
+    return row_of(
+        interleave(contenders, BUDGET[profile]),
         group="step",
         rule=rule,
         backend=backend,

@@ -34,7 +34,10 @@ import pytest
 import fastopt
 from fastopt import backends
 
+from .interleave import in_turns, without_collector
 from .networks import Network
+from .records import Row
+from .replay import Figures, replayed
 from .workloads import WORKLOADS, Workload, endless_mini_batches, steps_per_epoch
 
 SEED = 0
@@ -98,8 +101,18 @@ FEWEST_ROUNDS = 3
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "cell" in metafunc.fixturenames:
-        metafunc.parametrize("cell", EFFORTS[metafunc.config.getoption("--profile")].cells, ids=str)
+    effort = EFFORTS[metafunc.config.getoption("--profile")]
+    pairs = [
+        pytest.param(cell, name, id=f"{cell}-{name}") for cell in effort.cells for name in _contenders(every=cell in effort.every_backend)
+    ]
+    metafunc.parametrize(("cell", "contender"), pairs)
+
+
+def _contenders(*, every: bool) -> list[str]:
+    """The backends to train with: what "auto" picks first, then the reference, then, if asked for, the others that are there."""
+    picked = fastopt.Adam(np.zeros(1, np.float32)).backend
+    others = [name for name in backends.on_host() if every and name not in (REFERENCE, picked)]
+    return [picked, REFERENCE, *others] if picked != REFERENCE else [REFERENCE]
 
 
 @dataclass
@@ -135,66 +148,56 @@ class Training:
         self.update_seconds.append(update / steps)
 
 
-def test_training(benchmark: Any, profile: str, cell: Cell) -> None:
-    effort = EFFORTS[profile]
+@replayed
+def test_training(benchmark: Any, figures: Figures, profile: str, cell: Cell, contender: str) -> None:
+    if _contenders(every=False) == [REFERENCE]:
+        pytest.skip("no fused backend on this machine: there is nothing to compare the reference with")
+    figures.hand_over(benchmark, f"training: {cell}", contender, lambda: _measured(EFFORTS[profile], cell))
+
+
+def _measured(effort: Effort, cell: Cell) -> Row:
     workload = WORKLOADS[cell.workload]()
     batch = workload.samples if cell.batch == ALL_ROWS else cell.batch
     network = workload.network(cell.hidden)
-    reference, *fused = (Training(workload, network, batch, name) for name in [REFERENCE, *_fused(cell in effort.every_backend)])
-    trainings = [reference, *fused]
-    subject = fused[0]
+    names = _contenders(every=cell in effort.every_backend)
+    trainings = {name: Training(workload, network, batch, name) for name in names}
 
-    steps, rounds = _warm_up(trainings, effort)
+    with without_collector():
+        steps, rounds = _warm_up(list(trainings.values()), effort)
+        for name in in_turns(names, rounds):
+            trainings[name].block(steps)
 
-    def others() -> tuple[tuple[int], dict[str, Any]]:
-        for training in (reference, *fused[1:]):
-            training.block(steps)
-        return (steps,), {}
-
-    benchmark.pedantic(subject.block, setup=others, rounds=rounds, iterations=1, warmup_rounds=0)
-
-    for training in fused:
-        assert training.losses == reference.losses, f"{training.backend}: other losses than the reference"
-        assert _bits(training) == _bits(reference), f"{training.backend}: other parameters than the reference"
+    reference = trainings[REFERENCE]
+    for name, training in trainings.items():
+        assert training.losses == reference.losses, f"{name}: other losses than the reference"
+        assert _bits(training) == _bits(reference), f"{name}: other parameters than the reference"
     assert all(map(math.isfinite, reference.losses))
     assert all(p.dtype == np.float32 for p in reference.params)
 
-    by_name = {training.optimizer.backend: training for training in trainings}
-    epoch = steps_per_epoch(workload.samples, batch)
-    estimated = steps * rounds < epoch
-    time_per_epoch = {name: epoch * median(t.step_seconds) for name, t in by_name.items()}
-    benchmark.extra_info.update(
-        group="training",
-        workload=cell.workload,
-        sweep=cell.sweep,
-        width=cell.hidden[0],
-        layers=len(cell.hidden),
-        batch=batch,
-        samples=workload.samples,
-        parameters=sum(p.size for p in reference.params),
-        subject=subject.optimizer.backend,
-        steps_per_round=steps,
-        steps_timed=steps * rounds,
-        steps_per_epoch=epoch,
-        seconds={name: _rounded(t.step_seconds) for name, t in by_name.items()},
-        update_seconds={name: _rounded(t.update_seconds) for name, t in by_name.items()},
-        update_share={name: median(_ratios(t.update_seconds, t.step_seconds)) for name, t in by_name.items()},
-        samples_per_second={name: workload.samples / seconds for name, seconds in time_per_epoch.items()},
-        time_per_epoch=time_per_epoch,
-        estimated_from_steps=steps * rounds if estimated else None,
-        speedup={name: _speedup(reference.step_seconds, t.step_seconds) for name, t in by_name.items() if t is not reference},
-        update_speedup={name: _speedup(reference.update_seconds, t.update_seconds) for name, t in by_name.items() if t is not reference},
-        losses={name: _curve(t.losses) for name, t in by_name.items()},
-        denormal_state=_denormal_share(reference),
-    )
-
-
-def _fused(every: bool) -> list[str]:
-    """The fused backends to time: what "auto" picks first, then, if asked for, the others that are there."""
-    picked = fastopt.Adam(np.zeros(1, np.float32)).backend
-    if picked == REFERENCE:
-        pytest.skip("no fused backend on this machine: there is nothing to compare the reference with")
-    return ["auto", *(name for name in backends.on_host() if every and name not in (REFERENCE, picked))]
+    about = {
+        "group": "training",
+        "label": str(cell),
+        "workload": cell.workload,
+        "sweep": cell.sweep,
+        "width": cell.hidden[0],
+        "layers": len(cell.hidden),
+        "batch": batch,
+        "samples": workload.samples,
+        "parameters": sum(p.size for p in reference.params),
+        "steps_per_round": steps,
+        "steps_timed": steps * rounds,
+        "steps_per_epoch": steps_per_epoch(workload.samples, batch),
+        "denormal_state": _denormal_share(reference),
+    }
+    own = {
+        name: {
+            "update_seconds": training.update_seconds,
+            "update_share": median(u / s for u, s in zip(training.update_seconds, training.step_seconds, strict=True)),
+            "losses": _curve(training.losses),
+        }
+        for name, training in trainings.items()
+    }
+    return Row(about, {name: np.array(training.step_seconds) for name, training in trainings.items()}, own)
 
 
 def _warm_up(trainings: list[Training], effort: Effort) -> tuple[int, int]:
@@ -220,20 +223,6 @@ def _block_of_each(trainings: list[Training], steps: int) -> float:
 
 def _bits(training: Training) -> list[bytes]:
     return [p.tobytes() for p in training.params]
-
-
-def _ratios(of: list[float], to: list[float]) -> list[float]:
-    return [a / b for a, b in zip(of, to, strict=True)]
-
-
-def _speedup(reference: list[float], fused: list[float]) -> dict[str, Any]:
-    """Pairwise, round by round: a machine that drifts slows down both of a pair."""
-    rounds = _ratios(reference, fused)
-    return {"median": median(rounds), "rounds": _rounded(rounds)}
-
-
-def _rounded(values: list[float]) -> list[float]:
-    return [float(f"{value:.6g}") for value in values]
 
 
 def _curve(losses: list[float]) -> dict[str, list[float]]:

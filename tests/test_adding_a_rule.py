@@ -60,7 +60,7 @@ def test_the_benchmark_measures_it(tree: Path) -> None:
     command = [sys.executable, "-m", "pytest", "bench/test_step.py", "--collect-only", "--profile", "smoke", "-k", "lion"]
     listed = _run(tree, command)
     for backend in ("numpy", "numba"):
-        assert f"test_step[lion-{backend}-float32-1,000]" in listed
+        assert f"test_step[lion-{backend}-float32-1,000-{backend}]" in listed
 
 
 def test_the_functional_form_is_there(tree: Path) -> None:

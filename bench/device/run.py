@@ -20,7 +20,8 @@ from fastopt.crosscheck import Case, compare
 from fastopt.cuda import simulated
 from fastopt.rules.entry import RULES, Rule
 
-from .. import interleave
+from .. import records
+from ..interleave import interleave
 from ..tables import bytes_of, time_of
 from . import card, contenders, graphs, sources
 from .clock import Clock, Enqueued, Timed, device_clock, synchronize
@@ -29,7 +30,7 @@ from .copying import copy_of, memory_needed
 from .profiles import FRESH, PROFILES
 from .sources import Shape, elements
 
-__all__ = ["Rounds", "Run", "bench"]
+__all__ = ["Run", "bench"]
 
 ROOM = 0.8
 """The share of the device's free memory that a cell may take."""
@@ -38,28 +39,16 @@ SETS = 3
 """Sets of gradients that take turns where they are to be fresh."""
 
 
-class Rounds:
-    """What `interleave` asks of pytest-benchmark: rounds, each set up anew, and a place for what was found."""
-
-    def __init__(self) -> None:
-        self.extra_info: dict[str, Any] = {}
-
-    def pedantic(self, block: Callable[[int], None], setup: Callable[[], Any], rounds: int, iterations: int, warmup_rounds: int) -> None:
-        """Runs the rounds; one iteration each, none to warm up."""
-        for _ in range(rounds):
-            arguments, options = setup()
-            block(*arguments, **options)
-
-
 class Run:
-    """One run of a profile on one device. `rows` are the record's."""
+    """One run of a profile on one device. `entries` are the record's, and `skipped` what is not in it, with its reason."""
 
-    def __init__(self, profile: str, save: Callable[[list[dict[str, Any]]], None]) -> None:
+    def __init__(self, profile: str, save: Callable[[Run], None]) -> None:
         self.profile, self.save = PROFILES[profile], save
         self.clock = device_clock()
         self.source = sources.for_fastopt()
         self.peers_on = "cpu" if simulated() else "cuda"
-        self.rows: list[dict[str, Any]] = []
+        self.entries: list[dict[str, Any]] = []
+        self.skipped: list[dict[str, str]] = []
         self.absent = contenders.missing(self.peers_on)
         self.started = time.monotonic()
 
@@ -214,26 +203,18 @@ class Run:
         return kind(source.random(shapes, "float32", 0), source.random(shapes, "float32", 1))
 
     def measure(self, timed: dict[str, Timed], budget: float, **info: Any) -> None:
-        """Times them in turns, and keeps the row."""
-        rounds = Rounds()
-        gc.disable()  # no pause of the collector inside of a block
-        try:
-            seconds = interleave.interleave(rounds, timed, budget, **info)
-        finally:
-            gc.enable()
-        self.keep(rounds.extra_info)
-        found = ", ".join(f"{name} {time_of(float(np.median(values)))}" for name, values in seconds.items())
-        self.say(f"{' '.join(str(info[key]) for key in ('rule', 'dtype', 'label') if key in info)}: {found}")
+        """Times them in turns, and adds them to the record, which is written at once: a run that is cut short leaves what it has."""
+        row = records.row_of(interleave(timed, budget), **info)
+        what = [str(info[key]) for key in ("rule", "dtype", "label") if key in info]
+        self.entries += records.entries(f"{info['group']}: {', '.join(what)}", row)
+        self.save(self)
+        self.say(f"{' '.join(what)}: {', '.join(f'{name} {time_of(row.median(name))}' for name in row.seconds)}")
 
     def skip(self, group: str, what: str, reason: str) -> None:
-        """A row that is not measured is named with its reason."""
-        self.keep({"group": "skipped", "of": group, "label": what, "reason": reason})
+        """What is not measured is named with its reason."""
+        self.skipped.append({"group": group, "label": what, "reason": reason})
+        self.save(self)
         self.say(f"{what}: skipped: {reason}")
-
-    def keep(self, row: dict[str, Any]) -> None:
-        """Adds a row, and writes the record so far: a run that is cut short leaves what it has."""
-        self.rows.append(row)
-        self.save(self.rows)
 
 
 def release() -> None:
@@ -289,8 +270,9 @@ def bench(profile: str, output: Path | None) -> int:
     scratch, record = output / "record.json.new", output / "record.json"
     date = datetime.now(UTC).isoformat()
 
-    def save(rows: list[dict[str, Any]]) -> None:
-        content = {"machine_info": {"fastopt": machine}, "datetime": date, "benchmarks": [{"extra_info": row} for row in rows]}
+    def save(run: Run) -> None:
+        described = {"fastopt": machine | {"skipped": run.skipped}}
+        content = {"machine_info": described, "commit_info": {}, "datetime": date, "benchmarks": run.entries}
         scratch.write_text(json.dumps(content, indent=1))
 
     run = Run(profile, save)
@@ -298,7 +280,7 @@ def bench(profile: str, output: Path | None) -> int:
     print(f"{machine['device']['name']}, {profile}, arrays of {run.source.name}", flush=True)
     run.everything()
     machine["took"] = round(time.monotonic() - run.started)
-    save(run.rows)
+    save(run)
     scratch.replace(record)
     from .page import write
 

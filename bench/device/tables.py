@@ -70,7 +70,7 @@ def left_out(record: Record) -> str:
     """Everything that was not measured, and why."""
     lines = [f"- {name}: {reason}" for name, reason in record.machine["absent"].items()]
     lines += [f"- {name} at {row['label']}: {reason}" for row in record.group("peers") for name, reason in row["left_out"].items()]
-    lines += [f"- {row['label']}: {row['reason']}" for row in record.group("skipped")]
+    lines += [f"- {row['label']}: {row['reason']}" for row in record.machine["skipped"]]
     return "\n".join(lines) + "\n" if lines else "Nothing.\n"
 
 

@@ -7,13 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import fastopt
 from bench.device import card, contenders, run
 from bench.device.profiles import FRESH, PROFILES
+from bench.records import Row, load
 from fastopt.cli import main
 
 pytest.importorskip("numba_cuda", reason="the simulator comes with numba-cuda")
@@ -34,9 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-def _rows(folder: Path, group: str) -> list[dict[str, Any]]:
-    rows = [benchmark["extra_info"] for benchmark in json.loads((folder / "record.json").read_text())["benchmarks"]]
-    return [row for row in rows if row["group"] == group]
+def _rows(folder: Path, group: str) -> list[Row]:
+    return load(folder / "record.json").group(group)
 
 
 def test_every_rule_and_size_has_its_row_beside_a_copy(folder: Path) -> None:
@@ -44,9 +43,9 @@ def test_every_rule_and_size_has_its_row_beside_a_copy(folder: Path) -> None:
     expected = {(rule, dtype, size) for rule in fastopt.RULES for dtype, sizes in SMOKE.sizes.items() for size in sizes}
     assert {(row["rule"], row["dtype"], row["elements"]) for row in rows} == expected
     for row in rows:
-        assert set(row["seconds"]) == {"fastopt", "copy"}
-        assert len({len(values) for values in row["seconds"].values()}) == 1  # they took turns
-        assert all(value > 0 for values in row["seconds"].values() for value in values)
+        assert list(row.seconds) == ["fastopt", "copy"]
+        assert len({len(values) for values in row.seconds.values()}) == 1  # they took turns
+        assert all((values > 0).all() for values in row.seconds.values())
 
 
 def test_lists_are_measured_with_standing_and_with_fresh_gradients(folder: Path) -> None:
@@ -57,7 +56,7 @@ def test_lists_are_measured_with_standing_and_with_fresh_gradients(folder: Path)
 def test_whoever_is_there_is_in_every_row_and_whoever_is_not_is_named(folder: Path) -> None:
     machine = json.loads((folder / "record.json").read_text())["machine_info"]["fastopt"]
     there = set(contenders.CONTENDERS) - set(machine["absent"]) | {"copy"}
-    assert all(set(row["seconds"]) == there for row in _rows(folder, "peers"))
+    assert all(set(row.seconds) == there for row in _rows(folder, "peers"))
     assert set(machine["absent"]) == set(contenders.missing("cpu"))  # where the device is simulated the others run on the CPU
     page = (folder / "README.md").read_text()
     assert all(f"- {name}: {reason}" in page for name, reason in machine["absent"].items())
@@ -65,7 +64,7 @@ def test_whoever_is_there_is_in_every_row_and_whoever_is_not_is_named(folder: Pa
 
 def test_the_cost_of_a_call_is_measured_and_the_graph_is_skipped_with_its_reason(folder: Path) -> None:
     assert [row["label"] for row in _rows(folder, "launch")] == ["a call of step()"]
-    (skipped,) = _rows(folder, "skipped")
+    (skipped,) = load(folder / "record.json").machine["skipped"]
     assert "needs a torch with CUDA" in skipped["reason"]
     assert skipped["reason"] in (folder / "README.md").read_text()
 
@@ -87,6 +86,13 @@ def test_the_page_says_first_that_its_times_mean_nothing(folder: Path) -> None:
     pictures = [line.split("](")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")]
     assert pictures == ["copy.png", "peers.png"]
     assert all((folder / name).stat().st_size > 5_000 for name in pictures)
+
+
+def test_pytest_benchmark_compares_it(folder: Path) -> None:
+    command = [str(Path(sys.executable).with_name("pytest-benchmark")), "compare", str(folder / "record.json"), "--columns=median"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "step: adam, float32, 400[fastopt]" in done.stdout
 
 
 def test_the_report_can_be_written_again_from_the_record(folder: Path, tmp_path: Path) -> None:

@@ -1,48 +1,76 @@
-"""The timing of things in turns: every contender as often as the others, in rotating order, with what it did recorded."""
+"""The timing of things in turns: every contender as often as the others, in rotating order, by a clock that can be given."""
 
 from __future__ import annotations
 
-from typing import Any
+import gc
+from collections.abc import Callable
 
 import pytest
 
-from bench.interleave import FEWEST_ROUNDS, MOST_ROUNDS, Contender, interleave
+from bench.interleave import BLOCK, FEWEST_ROUNDS, MOST_ROUNDS, Contender, in_turns, interleave
+from tests.bench.counted import Counted
 
 
-def _logging(log: list[str], name: str) -> Any:
+def _logging(log: list[str], name: str) -> Callable[[], object]:
     return lambda: log.append(name)
 
 
-def test_contenders_take_turns_in_every_round(benchmark: Any) -> None:
+def test_contenders_take_turns_in_every_round_and_each_is_first() -> None:
     log: list[str] = []
     contenders = {name: Contender(_logging(log, name)) for name in ("a", "b", "c")}
-    seconds = interleave(benchmark, contenders, 0.0, group="x")
-    assert {len(values) for values in seconds.values()} == {FEWEST_ROUNDS}
-    turns = [name for name, before in zip(log, ["", *log], strict=False) if name != before]
-    rounds = turns[-3 * FEWEST_ROUNDS :]
-    for start in range(0, len(rounds), 3):
-        assert sorted(rounds[start : start + 3]) == ["a", "b", "c"]
-        assert rounds[start + 2] == "a"  # the subject comes last, after the `setup` with the others
-    assert len({tuple(rounds[start : start + 2]) for start in range(0, len(rounds), 3)}) == 2  # b c, and c b
+    rounds = interleave(contenders, 0.0)
+    assert {len(values) for values in rounds.seconds.values()} == {FEWEST_ROUNDS}
+    turns = list(in_turns(["a", "b", "c"], 3))
+    assert turns == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
+    made = [name for name in turns for _ in range(rounds.steps[name] + 1)]  # and the one before the clock starts
+    assert log[-len(made) :] == made
 
 
-def test_the_record_has_description_rounds_and_steps(benchmark: Any) -> None:
-    seconds = interleave(benchmark, {"a": Contender(lambda: None), "b": Contender(lambda: None)}, 0.05, group="x", label="y")
-    info = benchmark.extra_info
-    assert (info["group"], info["label"], info["subject"]) == ("x", "y", "a")
-    assert FEWEST_ROUNDS <= len(seconds["a"]) == len(seconds["b"]) <= MOST_ROUNDS
-    assert info["seconds"]["b"] == pytest.approx(seconds["b"], rel=1e-5)
-    assert info["steps_per_round"]["a"] > 100  # a call that costs nothing is looped over inside the block
+def test_seconds_are_those_of_one_step_by_the_clock_that_was_given() -> None:
+    clock = Counted()
+    rounds = interleave({"a": clock.contender(2**-20), "b": clock.contender(2**-19), "slow": clock.contender(0.25)}, 0.0)
+    assert rounds.seconds == {"a": [2**-20] * 3, "b": [2**-19] * 3, "slow": [0.25] * 3}
+    assert rounds.steps["a"] * 2**-20 >= BLOCK  # a step that takes nothing is looped over inside of a block
+    assert rounds.steps["slow"] == 1
 
 
-def test_a_subject_that_needs_preparing_is_timed_without_it(benchmark: Any) -> None:
-    made: list[int] = []
-    used: list[int] = []
-    subject = Contender(lambda: used.append(made[-1]), prepare=lambda: made.append(len(made)))
-    seconds = interleave(benchmark, {"a": subject}, 0.0)
-    assert used == made  # once before each step
-    assert len(seconds["a"]) == FEWEST_ROUNDS
-    assert max(seconds["a"]) < benchmark.stats.stats.max  # the block's own time has the preparation in it
+def test_preparing_is_not_timed_and_is_paid_out_of_the_budget() -> None:
+    clock = Counted()
+    made: list[str] = []
+
+    def prepare() -> None:
+        made.append("prepared")
+        clock.seconds += 0.5
+
+    def step() -> None:
+        made.append("step")
+        clock.seconds += 0.25
+
+    rounds = interleave({"a": Contender(step, prepare, steps=2, now=clock.now)}, 2 * 0.75 * 5)
+    assert rounds.seconds == {"a": [0.25] * 5}
+    assert rounds.steps == {"a": 2}
+    assert made == ["prepared", "step"] * (1 + 2 + 2 * 5)  # a warm-up of one and a block; a step as long as this needs none later
+
+
+def test_rounds_have_a_least_and_a_greatest_number() -> None:
+    clock = Counted()
+    assert len(interleave({"a": clock.contender(10.0)}, 1.0).seconds["a"]) == FEWEST_ROUNDS
+    assert len(interleave({"a": clock.contender(1e-3)}, 1e6).seconds["a"]) == MOST_ROUNDS
+
+
+def test_the_collector_rests_meanwhile_and_goes_on_after_a_failure() -> None:
+    seen: list[bool] = []
+
+    def step() -> None:
+        seen.append(gc.isenabled())
+        if len(seen) > 10:
+            raise RuntimeError("a step that fails")
+
+    assert gc.isenabled()
+    with pytest.raises(RuntimeError, match="a step that fails"):
+        interleave({"a": Contender(step)}, 0.0)
+    assert not any(seen)
+    assert gc.isenabled()
 
 
 def test_a_slow_step_makes_a_block_by_itself() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.records import Row, load, ratio
+from bench.interleave import Rounds
+from bench.records import Row, entries, load, ratio, row_of
 
 
 def test_a_ratio_is_the_median_of_the_rounds_and_not_of_the_medians() -> None:
@@ -31,7 +33,8 @@ def test_the_interval_holds_the_median_and_narrows_with_agreement() -> None:
 
 
 def _row(**seconds: list[float]) -> Row:
-    return Row({"subject": "a", "seconds": seconds, "elements": 1_000_000, "bytes_per_parameter": 28})
+    times = {name: np.array(values) for name, values in seconds.items()}
+    return Row({"group": "x", "elements": 1_000_000, "bytes_per_parameter": 28}, times)
 
 
 def test_throughput_and_percent_of_the_ceiling() -> None:
@@ -44,6 +47,36 @@ def test_throughput_and_percent_of_the_ceiling() -> None:
 def test_a_wide_spread_is_marked() -> None:
     assert not _row(a=[1.0, 1.01, 0.99, 1.0]).noisy()
     assert _row(a=[1.0, 1.5, 0.7, 2.0]).noisy()
+
+
+def _written(path: Path, benchmarks: list[dict[str, Any]]) -> Path:
+    path.write_text(json.dumps({"machine_info": {"fastopt": {"cores": 2}}, "datetime": "now", "benchmarks": benchmarks}))
+    return path
+
+
+def test_a_row_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    rounds = Rounds({"b": [0.1, 0.3, 1e-9], "a": [0.2, 0.7, 1 / 3]}, {"b": 7, "a": 5})
+    written = entries("x: one", row_of(rounds, group="x", label="one")) + entries("x: two", row_of(rounds, group="x", label="two"))
+    assert [entry["extra_info"]["contender"] for entry in written] == ["b", "a", "b", "a"]
+    record = load(_written(tmp_path / "record.json", written[::-1]))
+    assert [row["label"] for row in record.group("x")] == ["two", "one"]
+    for row in record.rows:
+        assert list(row.seconds) == ["b", "a"]  # the subject first, whatever the order in the file
+        assert row.subject == "b"
+        assert {name: values.tolist() for name, values in row.seconds.items()} == rounds.seconds
+        assert row.own == {"b": {"steps_per_round": 7}, "a": {"steps_per_round": 5}}
+        assert set(row.info) == {"group", "label"}
+
+
+def test_a_cell_that_lacks_a_contender_is_no_row(tmp_path: Path) -> None:
+    written = entries("x: one", _row(a=[1.0], b=[2.0])) + entries("x: two", _row(a=[1.0], b=[2.0]))
+    assert len(load(_written(tmp_path / "record.json", written)).rows) == 2
+    assert len(load(_written(tmp_path / "record.json", written[1:])).rows) == 1
+
+
+def test_an_entry_that_names_no_contender_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected an entry for each contender, and test_old names none"):
+        load(_written(tmp_path / "record.json", [{"name": "test_old", "extra_info": {"seconds": {}}}]))
 
 
 def test_a_foreign_record_is_refused(tmp_path: Path) -> None:

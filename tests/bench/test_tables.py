@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from bench.records import Record, Row
-from bench.tables import peers, steps, targets, time_of
+from bench.tables import between, calls, peers, steps, time_of, training
 
 MACHINE: dict[str, Any] = {"caches": {"L1": 32_768, "L2": 1_048_576}}
+
+
+def _row(info: dict[str, Any], seconds: dict[str, list[float]]) -> Row:
+    return Row(info, {name: np.array(values) for name, values in seconds.items()})
 
 
 def _peers_row(label: str, ours: list[float], theirs: list[float]) -> Row:
     info = {
         "group": "peers",
         "label": label,
-        "subject": "fastopt cython",
         "elements": 1_000,
         "working_set": 16_000,
         "absent": {"thinc": "thinc"},
     }
-    return Row(info | {"bytes_per_parameter": 28, "seconds": {"fastopt cython": ours, "torch fused": theirs, "ceiling": ours}})
+    return _row(info | {"bytes_per_parameter": 28}, {"fastopt cython": ours, "torch fused": theirs, "ceiling": ours})
 
 
 def test_a_row_that_fastopt_loses_stays_and_reads_below_one() -> None:
@@ -29,17 +34,10 @@ def test_a_row_that_fastopt_loses_stays_and_reads_below_one() -> None:
     assert "thinc (needs thinc)" in text
 
 
-def test_a_target_that_is_missed_says_no() -> None:
-    rows = [_peers_row("1 x 1,000", [1e-6] * 3, [9e-6] * 3), _peers_row("1 x 1,000,000", [1e-6] * 3, [2e-6] * 3)]
-    lines = targets(Record(MACHINE, "", rows)).splitlines()
-    assert next(line for line in lines if line.startswith("| 1 x 1,000 |")).endswith("| **no** |")
-    assert next(line for line in lines if line.startswith("| 1 x 1,000,000 |")).endswith("| yes |")
-
-
 def test_a_noisy_row_is_marked() -> None:
-    info = {"group": "step", "rule": "adam", "backend": "numba", "dtype": "float32", "label": "10", "subject": "numba", "elements": 10}
-    quiet = Row(info | {"bytes_per_parameter": 28, "seconds": {"numba": [1e-6, 1.01e-6, 1e-6]}})
-    noisy = Row(info | {"label": "20", "bytes_per_parameter": 28, "seconds": {"numba": [1e-6, 2e-6, 4e-6]}})
+    info = {"group": "step", "rule": "adam", "backend": "numba", "dtype": "float32", "label": "10", "elements": 10}
+    quiet = _row(info | {"bytes_per_parameter": 28}, {"numba": [1e-6, 1.01e-6, 1e-6]})
+    noisy = _row(info | {"label": "20", "bytes_per_parameter": 28}, {"numba": [1e-6, 2e-6, 4e-6]})
     row = next(line for line in steps(Record(MACHINE, "", [quiet, noisy])).splitlines() if line.startswith("| adam"))
     first, second = row.split("|")[2:4]
     assert "~" not in first
@@ -49,3 +47,29 @@ def test_a_noisy_row_is_marked() -> None:
 
 def test_durations_have_the_unit_that_suits_them() -> None:
     assert [time_of(x) for x in (1.5e-6, 2.5e-3, 3.0)] == ["1.5 us", "2.50 ms", "3.00 s"]
+
+
+def test_a_step_between_other_work_stands_beside_the_loop() -> None:
+    info = {"group": "between", "label": "1,000,000", "rest": 0.02, "side": 512}
+    ours = {"fastopt: in a loop": [1e-4] * 3, "fastopt: after a rest": [1.2e-4] * 3, "fastopt: between products": [3e-4] * 3}
+    theirs = {name.replace("fastopt", "torch fused"): [2 * value for value in values] for name, values in ours.items()}
+    text = between(Record(MACHINE, "", [_row(info, ours | theirs)]))
+    assert "| 1,000,000 | fastopt | 100.0 us | 120.0 us; 1.20 (1.20 to 1.20) | 300.0 us; 3.00 (3.00 to 3.00) |" in text
+    assert "| 1,000,000 | torch fused | 200.0 us | 240.0 us; 1.20 (1.20 to 1.20) | 600.0 us; 3.00 (3.00 to 3.00) |" in text
+    assert "A rest is 20 ms, a product one of 512 x 512 matrices" in text
+
+
+def test_calls_stand_beside_the_first_of_their_kind() -> None:
+    row = _row({"group": "calls", "label": "build, 1 x 1,000"}, {"fastopt cython": [1e-4] * 3, "torch fused": [5e-5] * 3})
+    text = calls(Record(MACHINE, "", [row]))
+    assert "| build, 1 x 1,000 | fastopt cython | 100.0 us | 1 |" in text
+    assert "| build, 1 x 1,000 | torch fused | 50.0 us | 0.50 (0.50 to 0.50) |" in text
+
+
+def test_training_has_the_reference_first_and_epochs_of_all_steps() -> None:
+    info = {"group": "training", "workload": "digits", "width": 512, "parameters": 300_000, "batch": 16, "steps_per_epoch": 113}
+    own = {"update_share": 0.5, "losses": {"steps": [1], "values": [0.25]}}
+    seconds = {"cython": np.full(3, 1e-3), "numpy": np.full(3, 6e-3)}
+    lines = training(Record(MACHINE, "", [Row(info, seconds, dict.fromkeys(seconds, own))])).splitlines()
+    assert "| numpy | 6.00 ms | 2,667 | 678.00 ms | 50 % | 1 (reference) | 0.250000 |" in lines[2]
+    assert "| cython | 1.00 ms | 16,000 | 113.00 ms | 50 % | 6.00 (6.00 to 6.00) | 0.250000 |" in lines[3]

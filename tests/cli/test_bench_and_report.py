@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.records import load
 from fastopt.cli import main, report
 
 
@@ -18,7 +19,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of one small run, in a process of its own: pytest cannot run itself."""
     output = tmp_path_factory.mktemp("report")
     command = [sys.executable, "-m", "fastopt", "bench", "--profile", "smoke", "--output", str(output)]
-    chosen = ["--", "-k", "sgd-numpy-float32 or sgd-numba-float32 or (first_step and numpy) or training"]
+    chosen = [
+        "--",
+        "-k",
+        "sgd-numpy-float32 or sgd-numba-float32 or (first_step and numpy) or training or (call and functional) or between",
+    ]
     done = subprocess.run(
         [*command, *chosen], capture_output=True, text=True, check=False, timeout=300, env=os.environ | {"COLUMNS": "150"}
     )
@@ -36,20 +41,33 @@ def test_the_record_is_pytest_benchmarks_json_with_the_machine(folder: Path) -> 
 
 
 def test_every_timed_row_has_its_rounds_and_its_ceiling(folder: Path) -> None:
-    record = json.loads((folder / "record.json").read_text())
-    steps = [b["extra_info"] for b in record["benchmarks"] if b["extra_info"]["group"] == "step"]
+    steps = load(folder / "record.json").group("step")
     assert steps
     for row in steps:
-        lengths = {len(values) for values in row["seconds"].values()}
-        assert set(row["seconds"]) == {row["backend"], "ceiling"}
+        lengths = {len(values) for values in row.seconds.values()}
+        assert list(row.seconds) == [row["backend"], "ceiling"]
         assert len(lengths) == 1  # as many rounds of each: they took turns
         assert min(lengths) >= 3
-        assert all(value > 0 for values in row["seconds"].values() for value in values)
+        assert all((values > 0).all() for values in row.seconds.values())
+
+
+def test_the_statistics_are_seconds_of_one_step(folder: Path) -> None:
+    """What the rows of processes and of training say besides agrees with that; the others are planted in tests/bench/test_replay.py."""
+    record = json.loads((folder / "record.json").read_text())["benchmarks"]
+    for entry in record:
+        info, stats = entry["extra_info"], entry["stats"]
+        assert stats["iterations"] == 1
+        if info["group"] == "first step":
+            assert stats["data"] == [sample["build"] + sample["first step"] for sample in info["samples"]]
+        if info["group"] == "training":
+            assert all(update < whole for update, whole in zip(info["own"]["update_seconds"], stats["data"], strict=True))
 
 
 def test_the_page_has_its_tables_and_pictures(folder: Path) -> None:
     page = (folder / "README.md").read_text()
     for part in ("## Machine", "## The step", "## Training on real data", "## The first step", "| sgd |"):
+        assert part in page
+    for part in ("## Between other work", "| 100,000 | fastopt |", "## What a call costs", "| functional, 1 x 1,000 | NumPy formula |"):
         assert part in page
     assert (folder / "steps.md").read_text().count("| sgd |") >= 2
     pictures = [line.split("](")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")]

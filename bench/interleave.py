@@ -34,13 +34,14 @@ class Contender:
     """Something that can be stepped.
 
     `prepare`, if given, runs untimed before each step (a new gradient, say); `polls` says that it leaves threads behind
-    that poll. A block has as many steps as make it long enough, or `steps` where preparing takes much longer than they do.
-    `now` is the clock, in seconds.
+    that poll, `settle` for how long they are waited for. A block has as many steps as make it long enough, or `steps` where
+    preparing takes much longer than they do. `now` is the clock, in seconds.
     """
 
     step: Callable[[], object]
     prepare: Callable[[], object] | None = None
     polls: bool = False
+    settle: float = SETTLE
     steps: int | None = None
     now: Callable[[], float] = time.perf_counter
     takes: float = 0.0
@@ -70,11 +71,20 @@ class Contender:
         self.preparing = (self.now() - begun - total) / steps
         return total
 
+    def rest(self) -> None:
+        """Waits until its threads are asleep, if it has any that poll."""
+        if self.polls:
+            time.sleep(self.settle)
+
     def steps_for(self, seconds: float) -> int:
         """How many steps make a block of that length; the calls it takes to find out are the warm-up."""
         steps = self.steps or 1
-        while (took := self.block(steps)) < seconds and self.steps is None:
+        took = self.block(steps)
+        if took < LONG:  # once more: what the first steps wait for would make one of them a block by itself
+            took = self.block(steps)
+        while took < seconds and self.steps is None:
             steps = max(steps + 1, min(10 * steps, math.ceil(1.2 * seconds * steps / max(took, 1e-9))))
+            took = self.block(steps)
         self.takes = took / steps
         return steps
 
@@ -89,15 +99,17 @@ class Rounds:
 
 def interleave(contenders: Mapping[str, Contender], budget: float) -> Rounds:
     """Times contenders in rounds for about `budget` seconds; at least three rounds, however long they take."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    steps: dict[str, int] = {}
     with without_collector():
-        steps = {name: contender.steps_for(BLOCK) for name, contender in contenders.items()}
-        round_takes = sum(steps[name] * (c.takes + c.preparing) + SETTLE * c.polls for name, c in contenders.items())
+        for name, contender in contenders.items():
+            steps[name] = contender.steps_for(BLOCK)
+            contender.rest()
+        round_takes = sum(steps[name] * (c.takes + c.preparing) + c.settle * c.polls for name, c in contenders.items())
         rounds = max(FEWEST_ROUNDS, min(MOST_ROUNDS, int(budget / max(round_takes, 1e-9))))
-        seconds: dict[str, list[float]] = {name: [] for name in contenders}
         for name in in_turns(list(contenders), rounds):
             seconds[name].append(contenders[name].block(steps[name]) / steps[name])
-            if contenders[name].polls:
-                time.sleep(SETTLE)
+            contenders[name].rest()
     return Rounds(seconds, steps)
 
 

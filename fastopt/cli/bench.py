@@ -3,6 +3,12 @@
 The quick profile takes about five minutes on two cores, the full one about half an hour. Everything behind `--` goes to
 pytest: `fastopt bench -- -k peers`.
 
+The record is pytest-benchmark's JSON, with an entry for each contender whose `stats` are seconds of one step. Two runs side by side:
+
+    pytest-benchmark compare A/record.json B/record.json --between=median
+
+A contender of a row is measured in turns with all the others of that row, also where `-k` chooses it alone; the report has whole rows only.
+
 With `--device cuda` the same is measured on a GPU, without training and without pytest; meant for ten minutes, and not yet timed on one.
 """
 

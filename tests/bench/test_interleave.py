@@ -49,7 +49,7 @@ def test_preparing_is_not_timed_and_is_paid_out_of_the_budget() -> None:
     rounds = interleave({"a": Contender(step, prepare, steps=2, now=clock.now)}, 2 * 0.75 * 5)
     assert rounds.seconds == {"a": [0.25] * 5}
     assert rounds.steps == {"a": 2}
-    assert made == ["prepared", "step"] * (1 + 2 + 2 * 5)  # a warm-up of one and a block; a step as long as this needs none later
+    assert made == ["prepared", "step"] * (1 + 2 + 2 * 5)  # a first one and a block to warm up; a step as long as this needs none later
 
 
 def test_rounds_have_a_least_and_a_greatest_number() -> None:
@@ -77,4 +77,16 @@ def test_a_slow_step_makes_a_block_by_itself() -> None:
     clock = Contender(lambda: None)
     clock.block = lambda steps: 0.01 * steps  # type: ignore[method-assign]
     assert clock.steps_for(0.004) == 1
+    clock.takes = 0.0
     assert clock.steps_for(0.1) in range(10, 14)
+
+
+def test_a_first_step_that_waits_for_something_makes_no_block_by_itself() -> None:
+    clock = Counted()
+    made: list[float] = []
+
+    def step() -> None:
+        made.append(0.02 if len(made) < 2 else 2**-10)  # the one before the clock starts, and the first that is timed
+        clock.seconds += made[-1]
+
+    assert interleave({"a": Contender(step, now=clock.now)}, 0.0).steps["a"] * 2**-10 >= BLOCK

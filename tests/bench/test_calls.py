@@ -1,0 +1,68 @@
+"""Calls outside of the kernel: each contender makes the call that its row is named for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastopt
+from bench import test_calls as calls
+
+KINDS = {"float32 and float64": ["float32", "float64"] * 2, "all float32": ["float32"] * 4, "all float64": ["float64"] * 4}
+
+
+@pytest.mark.parametrize("name", calls.MIXED)
+def test_a_step_of_two_dtypes_steps_every_tensor_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[fastopt.Adam] = []
+
+    class Kept(fastopt.Adam):
+        def __init__(self, params: list[Any], *arguments: Any, **options: Any) -> None:
+            super().__init__(params, *arguments, **options)
+            self.before = [p.copy() for p in params]
+            self.given = params
+            made.append(self)
+
+    monkeypatch.setattr(fastopt, "Adam", Kept)
+    calls._mixed(name, [10] * 4, 1)()
+    kinds = [[p.dtype.name for p in opt.given] for opt in made]  # type: ignore[attr-defined]
+    assert kinds == ([["float32"] * 2, ["float64"] * 2] if name == "two optimizers" else [KINDS[name]])
+    assert [opt.steps for opt in made] == [1] * len(made)
+    for opt in made:
+        assert all((p != q).all() for p, q in zip(opt.given, opt.before, strict=True))  # type: ignore[attr-defined]
+
+
+def test_the_formula_and_the_functional_step_compute_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: dict[str, Any] = {}
+    adam = calls.reference.adam
+
+    def kept(*arrays: Any, **options: Any) -> Any:
+        found["formula"] = adam(*arrays, **options)
+        return found["formula"]
+
+    def in_place(p: Any, g: Any, m: Any, v: Any, **options: Any) -> None:
+        functional(p, g, m, v, **options)
+        found["functional"] = (p, m, v)
+
+    functional = fastopt.functional.adam
+    monkeypatch.setattr(calls.reference, "adam", kept)
+    monkeypatch.setattr(fastopt.functional, "adam", in_place)
+    for name in (calls.OURS[0], calls.FORMULA):
+        calls._functional(name, [100], 1)()
+    for ours, formula in zip(found["functional"], found["formula"], strict=True):
+        np.testing.assert_array_equal(ours, formula)
+
+
+@pytest.mark.parametrize("name", [*calls.OURS, *calls.BESIDE])
+def test_building_makes_an_optimizer_of_all_tensors_each_time(name: str) -> None:
+    build = calls._build(name, [10] * 3, 1)
+    first, second = build(), build()
+    assert first is not second
+    if name == calls.PEER:
+        assert [len(group["params"]) for group in first.param_groups] == [3]  # type: ignore[attr-defined]
+        assert first.defaults["fused"]  # type: ignore[attr-defined]
+    else:
+        assert isinstance(first, fastopt.Adam)
+        assert f"fastopt {first.backend}" == name
+        assert len(first.params) == 3

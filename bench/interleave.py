@@ -35,7 +35,8 @@ class Contender:
 
     `prepare`, if given, runs untimed before each step (a new gradient, say); `polls` says that it leaves threads behind
     that poll, `settle` for how long they are waited for. A block has as many steps as make it long enough, or `steps` where
-    preparing takes much longer than they do. `now` is the clock, in seconds.
+    preparing takes much longer than they do. `lead_in` is how many seconds of steps go before a block where it is to begin amid
+    a loop of them. `now` is the clock, in seconds.
     """
 
     step: Callable[[], object]
@@ -43,6 +44,7 @@ class Contender:
     polls: bool = False
     settle: float = SETTLE
     steps: int | None = None
+    lead_in: float = 0.0
     now: Callable[[], float] = time.perf_counter
     takes: float = 0.0
     preparing: float = 0.0
@@ -50,12 +52,17 @@ class Contender:
     def block(self, steps: int) -> float:
         """Makes some steps and returns the seconds they took together.
 
-        One step goes before that is not timed, to wake caches and threads, except where a step is long enough to do so.
+        One step goes before that is not timed, to wake caches and threads, or as many as `lead_in` asks for; none where a step is
+        long enough to do so.
         """
         if self.takes < LONG:
-            if self.prepare is not None:
-                self.prepare()
-            self.step()
+            start = self.now()
+            while True:
+                if self.prepare is not None:
+                    self.prepare()
+                self.step()
+                if self.now() - start >= self.lead_in:
+                    break
         if self.prepare is None:
             start = self.now()
             for _ in range(steps):
@@ -105,7 +112,7 @@ def interleave(contenders: Mapping[str, Contender], budget: float) -> Rounds:
         for name, contender in contenders.items():
             steps[name] = contender.steps_for(BLOCK)
             contender.rest()
-        round_takes = sum(steps[name] * (c.takes + c.preparing) + c.settle * c.polls for name, c in contenders.items())
+        round_takes = sum(steps[name] * (c.takes + c.preparing) + c.lead_in + c.settle * c.polls for name, c in contenders.items())
         rounds = max(FEWEST_ROUNDS, min(MOST_ROUNDS, int(budget / max(round_takes, 1e-9))))
         for name in in_turns(list(contenders), rounds):
             seconds[name].append(contenders[name].block(steps[name]) / steps[name])

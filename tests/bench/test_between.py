@@ -34,6 +34,7 @@ def test_each_step_has_its_own_rest_or_product_before_it(monkeypatch: pytest.Mon
         "between products": [f"product {(between.SIDE,) * 2} {(between.SIDE,) * 2} {(between.SIDE,) * 2}"] * 3,
     }
     for name, contender in given.items():
+        assert (contender.lead_in > 0) == name.endswith("in a loop"), name
         done.clear()
         contender.block(2)  # and the one before the clock starts
         assert done == expected[name.split(": ")[1]], name

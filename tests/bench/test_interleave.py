@@ -90,3 +90,15 @@ def test_a_first_step_that_waits_for_something_makes_no_block_by_itself() -> Non
         clock.seconds += made[-1]
 
     assert interleave({"a": Contender(step, now=clock.now)}, 0.0).steps["a"] * 2**-10 >= BLOCK
+
+
+def test_a_loop_is_well_under_way_before_it_is_timed() -> None:
+    clock = Counted()
+    made: list[float] = []
+
+    def step() -> None:
+        made.append(clock.seconds)
+        clock.seconds += 2**-10
+
+    assert Contender(step, lead_in=2**-4, now=clock.now).block(3) == 3 * 2**-10
+    assert len(made) == 2**6 + 3

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-COMPILED := setup.py pyproject.toml $(wildcard fastopt/*.pyx fastopt/*/*.pyx fastopt/backends/*.h fastopt/rules/*.py) \
+COMPILED := setup.py pyproject.toml $(wildcard fastopt/*.pxd fastopt/*.pyx fastopt/*/*.pyx fastopt/backends/*.h fastopt/rules/*.py) \
 	fastopt/transcribe.py fastopt/backends/cython_source.py fastopt/backends/cython_build.py
 
 .DEFAULT_GOAL := help

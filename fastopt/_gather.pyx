@@ -11,7 +11,30 @@ from libc.stdlib cimport free, malloc
 
 cimport numpy as cnp
 
+from fastopt._plain cimport READ, WRITE, plain
+
 cnp.import_array()
+
+
+def all_plain(list arrays):
+    """Whether all are plain arrays of float32 or float64 that a kernel can write to as they lie."""
+    for array in arrays:
+        if not plain(array, cnp.NPY_FLOAT32, WRITE) and not plain(array, cnp.NPY_FLOAT64, WRITE):
+            return False
+    return True
+
+
+def addresses(list arrays):
+    """Where the arrays begin, as int64."""
+    cdef cnp.npy_intp count = len(arrays)
+    cdef cnp.ndarray found = cnp.PyArray_EMPTY(1, &count, cnp.NPY_INT64, 0)
+    cdef int64_t* at = <int64_t*> cnp.PyArray_DATA(found)
+    cdef Py_ssize_t i
+    cdef cnp.ndarray array
+    for i in range(count):
+        array = arrays[i]
+        at[i] = <int64_t> cnp.PyArray_DATA(array)
+    return found
 
 
 cdef class Gatherer:
@@ -71,12 +94,10 @@ cdef class Gatherer:
         """An exact ndarray of the right dtype, flags and shape."""
         cdef cnp.ndarray a
         cdef Py_ssize_t j, dimensions = self.first_dimension[i + 1] - self.first_dimension[i]
-        if not cnp.PyArray_CheckExact(candidate):
+        if not plain(candidate, self.type_number, flags):
             return False
         a = <cnp.ndarray> candidate
-        if cnp.PyArray_TYPE(a) != self.type_number or not cnp.PyArray_ISNOTSWAPPED(a):
-            return False
-        if not cnp.PyArray_CHKFLAGS(a, flags) or cnp.PyArray_NDIM(a) != dimensions:
+        if cnp.PyArray_NDIM(a) != dimensions:
             return False
         for j in range(dimensions):
             if cnp.PyArray_DIM(a, j) != self.dimensions[self.first_dimension[i] + j]:
@@ -96,8 +117,6 @@ cdef class Gatherer:
 
     def __call__(self, list gradients):
         """True if all can be used, with the addresses written; False if the caller has to look closer."""
-        cdef int read = cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_ALIGNED
-        cdef int write = read | cnp.NPY_ARRAY_WRITEABLE
         cdef Py_ssize_t i
         cdef int64_t address
         cdef object p, g
@@ -106,9 +125,9 @@ cdef class Gatherer:
         for i in range(self.count):
             p = self.params[i]
             g = gradients[i]
-            if not self.usable(p, i, write) or <int64_t> cnp.PyArray_DATA(p) != self.addresses[i * self.width]:
+            if not self.usable(p, i, WRITE) or <int64_t> cnp.PyArray_DATA(p) != self.addresses[i * self.width]:
                 return False
-            if not self.usable(g, i, read):
+            if not self.usable(g, i, READ):
                 return False
             address = <int64_t> cnp.PyArray_DATA(g)
             # an address that was looked up at the last step lies as it lay then: what a step writes does not move

@@ -16,12 +16,16 @@ from fastopt.settings import Settings
 
 __all__ = ["alike", "array", "choice", "flag", "grad_scale", "gradient", "hyperparameters", "number", "settings", "whole_number"]
 
-DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+DTYPES = {np.dtype(name): name for name in ("float32", "float64")}
+"""The compute dtypes and their names; to ask a dtype for its name takes two microseconds."""
+
 Array = NDArray[Any]
 
 
 def number(value: Any, name: str, interval: Interval = NON_NEGATIVE) -> float:
     """A real number in the interval, as a float. Raises TypeError or ValueError."""
+    if value.__class__ is float and value in interval:
+        return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected {interval}, received {_describe(value)}")
     real: Any = value
@@ -36,6 +40,8 @@ def number(value: Any, name: str, interval: Interval = NON_NEGATIVE) -> float:
 
 def whole_number(value: Any, name: str, low: int) -> int:
     """An integer of at least `low`. Raises TypeError or ValueError."""
+    if value.__class__ is int and low <= value < 2**63:
+        return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name}: expected an integer >= {low}, received {_describe(value)}")
     whole = int(value)
@@ -48,7 +54,9 @@ def whole_number(value: Any, name: str, low: int) -> int:
 
 def flag(value: Any, name: str) -> bool:
     """True or False, and nothing that is merely truthy. Raises TypeError."""
-    if not isinstance(value, bool | np.bool_):
+    if value is True or value is False:
+        return value
+    if not isinstance(value, np.bool_):
         raise TypeError(f"{name}: expected True or False, received {_describe(value)}")
     return bool(value)
 
@@ -76,9 +84,9 @@ def hyperparameters(rule: Rule, given: Mapping[str, Any]) -> dict[str, Hyperpara
     if unknown:
         known = ", ".join(("lr", *rule.hyperparameters))
         raise TypeError(f"{unknown[0]}: rule {rule.name!r} has no such hyperparameter; expected some of {known}")
-    values: dict[str, HyperparameterValue] = {}
-    for name, entry in rule.hyperparameters.items():
-        value = given.get(name, entry.default)
+    values = dict(rule.defaults)
+    for name, value in given.items():
+        entry = rule.hyperparameters[name]
         if isinstance(entry.default, tuple):
             count = len(entry.default)
             if isinstance(value, str | bytes) or not isinstance(value, Sequence) or len(value) != count:

@@ -2,52 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Extents", "Span", "refuse_overlap"]
+__all__ = ["Extents"]
 
-
-class Span(NamedTuple):
-    """Where a contiguous array lies: its first address, and its size in bytes. `label` is what an error calls it."""
-
-    start: int
-    size: int
-    label: str
-
-
-def refuse_overlap(spans: Iterable[Span]) -> None:
-    """Raises ValueError naming two spans that share memory, if there are any."""
-    extents = sorted((span.start, span.start + span.size, span.label) for span in spans if span.size)
-    for (_, end, first), (start, _, second) in pairwise(extents):
-        if start < end:
-            raise ValueError(f"{first} and {second} overlap in memory: expected arrays that share no element")
+Addresses = NDArray[np.int64]
+Label = Callable[[int], str]
 
 
 class Extents:
-    """The spans that a step writes. Raises ValueError naming two of them that overlap.
+    """Where the arrays lie that a step writes. Raises ValueError naming two of them that overlap.
 
-    `low` and `high` are their first and last-but-one addresses, ascending; spans are disjoint, so ends ascend too.
+    Parameters
+    ----------
+    starts, sizes
+        Of each array: its first address, and its bytes.
+    label
+        What an error calls the array of that index; asked for only then.
+
+    Attributes
+    ----------
+    low, high
+        First and last-but-one addresses of those that are not empty, ascending; the arrays are disjoint, so ends ascend too.
     """
 
-    def __init__(self, spans: Sequence[Span]) -> None:
-        refuse_overlap(spans)
-        self.spans = spans
-        bounds = np.array(sorted((span.start, span.start + span.size) for span in spans if span.size), np.int64).reshape(-1, 2)
-        self.low: NDArray[np.int64] = np.ascontiguousarray(bounds[:, 0])
-        self.high: NDArray[np.int64] = np.ascontiguousarray(bounds[:, 1])
-
-    def refuse(self, others: Sequence[Span]) -> None:
-        """Raises ValueError for the first of `others` that shares memory with what a step writes, naming both."""
-        if not len(self.low) or not others:
-            return
-        starts = np.array([span.start for span in others], np.int64)
-        ends = starts + np.array([span.size for span in others], np.int64)
-        before = np.searchsorted(self.low, ends, side="left") - 1  # the last extent that begins before the other one ends
-        bad = np.flatnonzero((ends > starts) & (before >= 0) & (self.high[before] > starts))
+    def __init__(self, starts: ArrayLike, sizes: ArrayLike, label: Label) -> None:
+        begin, size = (np.asarray(values, np.int64).reshape(-1) for values in (starts, sizes))
+        order = np.argsort(begin, kind="stable")
+        self.order = order[size[order] > 0]
+        self.label = label
+        self.low: Addresses = begin[self.order]
+        self.high: Addresses = self.low + size[self.order]
+        bad = np.flatnonzero(self.high[:-1] > self.low[1:])
         if len(bad):
-            refuse_overlap([others[bad[0]], *self.spans])
+            _refuse(label(int(self.order[bad[0]])), label(int(self.order[bad[0] + 1])))
+
+    @classmethod
+    def together(cls, parts: Sequence[Extents]) -> Extents:
+        """All of several, which may not overlap each other either."""
+        ends = np.cumsum([len(part.low) for part in parts])
+
+        def label(index: int) -> str:
+            k = int(np.searchsorted(ends, index, side="right"))
+            part = parts[k]
+            return part.label(int(part.order[index - (ends[k] - len(part.low))]))
+
+        low, high = (np.concatenate([getattr(part, name) for part in parts]) for name in ("low", "high"))
+        return cls(low, high - low, label)
+
+    def refuse(self, starts: ArrayLike, sizes: ArrayLike, label: Label) -> None:
+        """Raises ValueError for the first of these arrays that shares memory with what a step writes, naming both."""
+        begin = np.asarray(starts, np.int64).reshape(-1)
+        if not len(self.low) or not len(begin):
+            return
+        end = begin + np.asarray(sizes, np.int64).reshape(-1)
+        before = np.searchsorted(self.low, end, side="left") - 1  # the last extent that begins before the other one ends
+        bad = np.flatnonzero((end > begin) & (before >= 0) & (self.high[before] > begin))
+        if len(bad):
+            # of several that it meets, the first in memory is named
+            met = int(np.searchsorted(self.high, begin[bad[0]], side="right"))
+            own, other = self.label(int(self.order[met])), label(int(bad[0]))
+            _refuse(*((own, other) if self.low[met] < begin[bad[0]] else (other, own)))
+
+
+def _refuse(first: str, second: str) -> None:
+    raise ValueError(f"{first} and {second} overlap in memory: expected arrays that share no element")

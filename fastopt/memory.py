@@ -14,9 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import arguments
-from fastopt.extents import Span
 from fastopt.states import zeros_beside
 from fastopt.worklist import WorkList
+
+try:
+    from fastopt._gather import all_plain
+except ImportError:  # no compiler at hand when fastopt was installed: arrays are looked at one by one
+
+    def all_plain(arrays: list[Any]) -> bool:
+        """Not known."""
+        return False
+
 
 __all__ = ["Memory", "host", "is_array", "of"]
 
@@ -27,11 +35,8 @@ class Memory(Protocol):
     name: str
     backends: tuple[str, ...]
 
-    def view(self, array: Any, label: str) -> Any:
-        """What a kernel needs to know of a parameter. Raises TypeError or ValueError for one it cannot write to as it lies."""
-
-    def span(self, array: Any, label: str) -> Span:
-        """The memory that an array takes up."""
+    def views(self, arrays: Sequence[Any], labels: Sequence[str]) -> list[Any]:
+        """What a kernel needs to know of each parameter. Raises TypeError or ValueError for one it cannot write to as it lies."""
 
     def zeros_beside(self, view: Any) -> Any:
         """A state of zeros like a parameter."""
@@ -57,13 +62,12 @@ class _Host:
     zeros_beside = staticmethod(zeros_beside)
 
     @staticmethod
-    def view(array: Any, label: str) -> NDArray[Any]:
-        arguments.array(array, label)
-        return cast("NDArray[Any]", array)
-
-    @staticmethod
-    def span(array: NDArray[Any], label: str) -> Span:
-        return Span(array.ctypes.data, array.nbytes, label)
+    def views(arrays: Sequence[Any], labels: Sequence[str]) -> list[NDArray[Any]]:
+        found = list(arrays)
+        if not all_plain(found):
+            for array, label in zip(found, labels, strict=True):
+                arguments.array(array, label)
+        return found
 
     @staticmethod
     def to_host(state: NDArray[Any]) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastopt.rules.entry import HyperparameterValue, Rule
 
@@ -14,6 +14,9 @@ class Settings:
     """Checked values (`fastopt.arguments.settings` makes them).
 
     `weight_decay` is coupled (L2, added to the gradient) unless `decoupled` (taken off the parameter, times lr).
+
+    What the prologue needs of them is kept ready for the next step (see `fastopt.rules.prologue`): `direction`, -1 to maximize, and
+    `decay`, its last scalar.
     """
 
     lr: float
@@ -21,6 +24,20 @@ class Settings:
     weight_decay: float = 0.0
     decoupled: bool = False
     maximize: bool = False
+    direction: float = field(init=False, repr=False)
+    decay: float = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.direction = -1.0 if self.maximize else 1.0
+        self.learn_at(self.lr)
+
+    def learn_at(self, lr: float) -> None:
+        """Changes the learning rate."""
+        self.lr = lr
+        if self.weight_decay == 0.0:
+            self.decay = 1.0
+        else:
+            self.decay = 1.0 - lr * self.weight_decay if self.decoupled else self.weight_decay
 
     @property
     def coupled(self) -> bool:
@@ -28,12 +45,5 @@ class Settings:
         return self.weight_decay != 0.0 and not self.decoupled
 
     def scalars(self, rule: Rule, step: int, grad_scale: float) -> tuple[float, ...]:
-        """The scalars of a compiled kernel, in float64: the rule's, then the prologue's (see `fastopt.rules.prologue`)."""
-        if self.weight_decay == 0.0:
-            decay = 1.0
-        elif self.decoupled:
-            decay = 1.0 - self.lr * self.weight_decay
-        else:
-            decay = self.weight_decay
-        gradient_factor = (-1.0 if self.maximize else 1.0) / grad_scale
-        return (*rule.scalars(step, self.lr, **self.hyperparameters), gradient_factor, decay)
+        """The scalars of a compiled kernel, in float64: the rule's, then the prologue's."""
+        return (*rule.scalars(step, self.lr, **self.hyperparameters), self.direction / grad_scale, self.decay)

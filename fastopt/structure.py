@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from fastopt import memory
 
-__all__ = ["Structure"]
+__all__ = ["Labels", "Structure"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,12 @@ class Structure:
 
     def flatten(self, values: Any, argument: str) -> list[Any]:
         """The arrays of `values` in the order of the parameters. Raises TypeError or ValueError where the structure differs."""
+        if self.kind == "array":
+            if not isinstance(values, np.ndarray) and not memory.is_array(values):
+                raise TypeError(f"{argument}: expected one array, like params; received {type(values).__name__}")
+            return [values]
         if self.kind == "sequence":
-            if isinstance(values, list):
+            if values.__class__ is list:
                 arrays = values
             elif isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping) and not memory.is_array(values):
                 arrays = list(values)
@@ -49,13 +53,13 @@ class Structure:
             if len(arrays) != self.length:
                 raise ValueError(f"{argument}: expected {self.length} arrays, one for each parameter; received {len(arrays)}")
             return arrays
-        if self.kind == "array":
-            if not isinstance(values, np.ndarray) and not memory.is_array(values):
-                raise TypeError(f"{argument}: expected one array, like params; received {type(values).__name__}")
-            return [values]
         return self._flatten_mapping(values, argument)
 
     def _flatten_mapping(self, values: Any, argument: str) -> list[Any]:
+        if values.__class__ is dict and len(values) == self.length:
+            arrays = [values[key] for key in self.keys if key in values]
+            if len(arrays) == self.length:
+                return arrays
         if not isinstance(values, Mapping):
             raise TypeError(f"{argument}: expected a mapping with the names of params; received {type(values).__name__}")
         missing = [key for key in self.keys if key not in values]
@@ -72,8 +76,27 @@ class Structure:
             return argument
         return f"{argument}[{index if self.kind == 'sequence' else repr(self.keys[index])}]"
 
+    def labels(self, argument: str, positions: Sequence[int] | None = None) -> Labels:
+        """What the arrays at these positions are called, or all of them."""
+        return Labels(self, argument, range(self.length) if positions is None else positions)
+
     def restore(self, arrays: list[Any]) -> Any:
         """Arrays in the order of the parameters, put back into the structure (a list for any sequence)."""
         if self.kind == "array":
             return arrays[0]
         return arrays if self.kind == "sequence" else dict(zip(self.keys, arrays, strict=True))
+
+
+@dataclass(frozen=True)
+class Labels(Sequence[str]):
+    """Names for errors, made when an error asks for one: to make a thousand takes longer than a step of a thousand tensors."""
+
+    structure: Structure
+    argument: str
+    positions: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.structure.label(self.positions[index], self.argument)

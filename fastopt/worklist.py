@@ -17,21 +17,26 @@ in compiled code where it was built (`fastopt._gather`): 10 to 50 us for a thous
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import arguments
-from fastopt.extents import Extents, Span
+from fastopt.extents import Extents
 
 try:
-    from fastopt._gather import Gatherer
+    from fastopt._gather import Gatherer, addresses
 except ImportError:  # no compiler at hand when fastopt was installed: `refresh` checks in Python then
     Gatherer = None
 
-__all__ = ["BLOCK", "PIECES", "WorkList"]
+    def addresses(arrays: Sequence[Array]) -> NDArray[np.int64]:
+        """Where the arrays begin."""
+        return np.array([array.ctypes.data for array in arrays], np.int64)
+
+
+__all__ = ["BLOCK", "PIECES", "WorkList", "not_known"]
 
 BLOCK = 256
 """Rows begin at multiples of this many elements."""
@@ -40,6 +45,11 @@ PIECES = 8
 """Into how many pieces a thread's share is cut, so that another can take some of it over."""
 
 Array = NDArray[Any]
+
+
+def not_known(gradients: Sequence[Any]) -> bool:
+    """The answer of a work list that cannot look at gradients quickly: False."""
+    return False
 
 
 class WorkList:
@@ -71,25 +81,38 @@ class WorkList:
         threads: int,
     ) -> None:
         self.params = list(params)
-        self.states = [tuple(s) for s in states]
-        self.labels = list(labels)
-        self.gradient_labels = list(gradient_labels)
+        self.states = list(states)
+        self.labels = labels
+        self.gradient_labels = gradient_labels
         self.threads = threads
         self.dtype: np.dtype[Any] = self.params[0].dtype if self.params else np.dtype(np.float32)
-        self.elements = sum(p.size for p in self.params)
-        self.extents = Extents(list(self._written()))
-        width = 2 + (len(self.states[0]) if self.states else 0)
-        self.addresses = np.zeros((len(self.params), width), np.int64)
-        for row, p, own in zip(self.addresses, self.params, self.states, strict=True):
-            row[0] = p.ctypes.data
-            row[2:] = [s.ctypes.data for s in own]
-        self.rows, self.pieces = _cut([p.size for p in self.params], threads * PIECES)
+        sizes = [p.size for p in self.params]
+        self.elements = sum(sizes)
+        self._shapes = [p.shape for p in self.params]
+        per_tensor = 1 + (len(self.states[0]) if self.states else 0)
+        written = addresses([array for p, own in zip(self.params, self.states, strict=True) for array in (p, *own)])
+        self.addresses = np.zeros((len(self.params), 1 + per_tensor), np.int64)
+        self.addresses[:, 0] = written[::per_tensor]
+        for k in range(1, per_tensor):
+            self.addresses[:, 1 + k] = written[k::per_tensor]
+        self.rows, self.pieces = _cut(sizes, threads * PIECES)
         self.parallel = np.ascontiguousarray(np.stack([self.pieces[::PIECES, 0], self.pieces[PIECES - 1 :: PIECES, 1]], axis=1))
         self.serial = np.array([[0, len(self.rows)]], np.int64)
-        self._shapes = [p.shape for p in self.params]
-        self._gatherer = None
+
+        def label(index: int) -> str:
+            tensor, k = divmod(index, per_tensor)
+            return f"state {k - 1} of {labels[tensor]}" if k else labels[tensor]
+
+        self.guard(Extents(written, np.repeat(sizes, per_tensor) * self.dtype.itemsize, label))
+
+    def guard(self, extents: Extents) -> None:
+        """What no gradient may share memory with, from now on: all that a step writes, be it in this list or in others."""
+        self.extents = extents
         if Gatherer is not None:
-            self._gatherer = Gatherer(self.params, self.dtype.num, self.addresses, self.extents.low, self.extents.high)
+            self.gather = Gatherer(self.params, self.dtype.num, self.addresses, extents.low, extents.high)
+
+    gather: Callable[[list[Any]], bool] = staticmethod(not_known)
+    """Whether these gradients can all be used as they lie, and then their addresses are written down; else ask `refresh`."""
 
     def refresh(self, gradients: list[Any], stream: None = None) -> None:
         """Takes the gradients of the coming step: checks each, and writes down where it lies.
@@ -99,31 +122,16 @@ class WorkList:
         """
         if stream is not None:
             raise TypeError(f"stream: expected None for arrays in host memory, received {stream!r}")
-        if self._gatherer is not None and self._gatherer(gradients):
+        if self.gather(gradients):
             return
         for i, (g, p) in enumerate(zip(gradients, self.params, strict=True)):
             arguments.array(p, self.labels[i])
             if p.ctypes.data != self.addresses[i, 0] or p.shape != self._shapes[i]:
                 raise ValueError(f"{self.labels[i]}: expected the array that the optimizer was built with, received it moved or reshaped")
             arguments.gradient(g, self.gradient_labels[i], p, self.labels[i])
-        self.extents.refuse([_span(g, label) for g, label in zip(gradients, self.gradient_labels, strict=True)])
-        self.addresses[:, 1] = [g.ctypes.data for g in gradients]
-
-    def refuse_overlap(self, gradients: Sequence[Array], labels: Sequence[str]) -> None:
-        """Raises ValueError for a gradient that shares memory with any parameter or state of this list."""
-        self.extents.refuse([_span(g, label) for g, label in zip(gradients, labels, strict=True)])
-
-    def _written(self) -> Iterator[Span]:
-        """All that a step writes."""
-        for p, label in zip(self.params, self.labels, strict=True):
-            yield _span(p, label)
-        for j, row in enumerate(self.states):
-            for k, state in enumerate(row):
-                yield _span(state, f"state {k} of {self.labels[j]}")
-
-
-def _span(array: Array, label: str) -> Span:
-    return Span(array.ctypes.data, array.nbytes, label)
+        starts = addresses(gradients)
+        self.extents.refuse(starts, [g.nbytes for g in gradients], self.gradient_labels.__getitem__)
+        self.addresses[:, 1] = starts
 
 
 def _cut(sizes: Sequence[int], parts: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -43,6 +43,19 @@ def _table_put_back() -> Iterator[None]:
 
 
 @pytest.fixture
+def nothing_derived() -> Iterator[None]:
+    """Nothing is known of any rule: for tests that change what it would be derived from."""
+
+    def forget() -> None:
+        for rule in RULES.values():
+            rule.derived.clear()
+
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture
 def threads_for_all_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shares out the smallest step too, so that small arrays go through the threads."""
     monkeypatch.setattr(launched, "PARALLEL_FROM", 0)

@@ -10,8 +10,9 @@ import pytest
 
 import fastopt
 from fastopt import functional
+from fastopt.backends import launched
 from fastopt.rules.entry import RULES, Rule
-from tests.conftest import LAUNCHINGS
+from tests.conftest import LAUNCHINGS, needed
 
 EVERY = [pytest.param(rule, id=rule.name) for rule in RULES.values()]
 
@@ -63,3 +64,64 @@ def test_any_shape() -> None:
         functional.sgd(p, np.ones(shape), step=1, lr=0.5)
         assert p.shape == shape
         assert (p == 0.5).all()
+
+
+LENGTHS = (0, 1, 255, 256, 257, 1023, 5 * 8 * 256, 5 * 8 * 256 + 1, 60_001)
+
+
+@pytest.mark.usefixtures("threads_for_all_sizes")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("num_threads", [1, 2, 5])
+@pytest.mark.parametrize("backend", ["cython", "numba"])
+def test_straight_to_the_kernel_at_every_length_and_offset(
+    backend: str, num_threads: int, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a work list, cut up by compiled code: the same bits as with one, and no element left out or done twice."""
+    needed(backend)
+    if launched.launcher() is None:
+        pytest.skip("the launcher was not built: each call lays its work out")
+
+    def not_laid_out(*arguments: Any) -> None:
+        raise AssertionError("these arrays are plain")
+
+    monkeypatch.setattr(functional, "_laid_out", not_laid_out)
+    for length in LENGTHS:
+        rng = np.random.default_rng(length)
+        p, g, m, v = (np.abs(rng.standard_normal(length + 5)).astype(dtype)[k % 5 :][:length] for k in range(4))
+        own, states = p.copy(), (m.copy(), v.copy())
+        functional.adam(p, g, m, v, step=3, lr=0.1, weight_decay=0.2, grad_scale=3.0, backend=backend, num_threads=num_threads)
+        optimizer = fastopt.Adam(own, 0.1, weight_decay=0.2, backend="numpy")
+        optimizer.load_state_dict({**optimizer.state_dict(), "steps": 2, "state": {"m": states[0], "v": states[1]}})
+        optimizer.step(g, grad_scale=3.0)
+        after = optimizer.state_dict()["state"]
+        assert (p.tobytes(), m.tobytes(), v.tobytes()) == (own.tobytes(), after["m"].tobytes(), after["v"].tobytes())
+
+
+def test_what_is_not_plain_is_laid_out() -> None:
+    """A subclass that is fine all the same, as the optimizers take it."""
+    p, g = np.ones((2, 2)).view(np.matrix), np.full((2, 2), 0.5)
+    functional.sgd(p, g, step=1, lr=1.0)
+    assert (p == 0.5).all()
+
+
+def test_a_list_of_numbers_in_place_of_the_gradient_leaves_the_parameter_alone() -> None:
+    p = np.ones(3)
+    with pytest.raises(TypeError, match=r"^g: expected a NumPy array of float32 or float64, received \[1.0, 1.0, 1.0\]"):
+        functional.sgd(p, [1.0, 1.0, 1.0], step=1)
+    assert (p == 1.0).all()
+
+
+def test_a_rule_that_is_gone_leaves_nothing_behind() -> None:
+    import gc
+    import weakref
+
+    @fastopt.rule()
+    def passing(p, g, lr):  # type: ignore[no-untyped-def] # noqa: ANN202
+        return (p - lr * g,)
+
+    for backend in ("numpy", "numba"):
+        functional.apply(passing, np.ones(3), np.ones(3), step=1, lr=0.1, backend=backend)
+    rule = weakref.ref(passing)
+    del RULES["passing"], passing
+    gc.collect()
+    assert rule() is None

@@ -43,7 +43,6 @@ CANDIDATES: list[tuple[str, Any, bool]] = [
 @pytest.mark.parametrize(("make", "expected"), [pytest.param(make, expected, id=name) for name, make, expected in CANDIDATES])
 def test_answers_as_the_checks_in_python_do(make: Any, expected: bool) -> None:
     work, gradients = build()
-    assert work._gatherer is not None
     gradients[0] = make(gradients[0])
     try:
         arguments.gradient(gradients[0], "g", work.params[0], "p")
@@ -51,7 +50,7 @@ def test_answers_as_the_checks_in_python_do(make: Any, expected: bool) -> None:
     except (TypeError, ValueError):
         usable = False
     assert usable is expected
-    assert work._gatherer(gradients) is expected
+    assert work.gather(gradients) is expected
     if expected:
         assert work.addresses[:, 1].tolist() == [g.ctypes.data for g in gradients]
 
@@ -59,15 +58,13 @@ def test_answers_as_the_checks_in_python_do(make: Any, expected: bool) -> None:
 def test_a_subclass_is_left_to_python() -> None:
     """It may be usable or not (a masked array is not): the checks in Python decide."""
     work, gradients = build()
-    assert work._gatherer is not None
     for cls in (np.matrix, np.ma.MaskedArray):
-        assert work._gatherer([gradients[0].view(cls), *gradients[1:]]) is False
+        assert work.gather([gradients[0].view(cls), *gradients[1:]]) is False
 
 
 def test_count_and_parameters_are_looked_at() -> None:
     work, gradients = build()
-    gatherer = work._gatherer
-    assert gatherer is not None
+    gatherer = work.gather
     assert gatherer(gradients) is True
     assert gatherer(gradients[:-1]) is False
     assert gatherer([*gradients, gradients[0]]) is False
@@ -81,23 +78,21 @@ def test_count_and_parameters_are_looked_at() -> None:
 
 def test_takes_a_list_alone() -> None:
     work, gradients = build()
-    assert work._gatherer is not None
     with pytest.raises(TypeError):
-        work._gatherer(tuple(gradients))
+        work.gather(tuple(gradients))
 
 
 def test_memory_of_parameters_states_and_nothing_else_is_refused() -> None:
     work, gradients = build()
-    assert work._gatherer is not None
     for taken in (work.params[0], work.states[0][0]):
-        assert work._gatherer([taken, *gradients[1:]]) is False
-    assert work._gatherer(gradients) is True
+        assert work.gather([taken, *gradients[1:]]) is False
+    assert work.gather(gradients) is True
 
 
 def test_is_built_once() -> None:
     work, _ = build()
     with pytest.raises(RuntimeError, match="__init__ runs once"):
-        work._gatherer.__init__(work.params, work.dtype.num, work.addresses, work.extents.low, work.extents.high)  # type: ignore[union-attr, misc]
+        work.gather.__init__(work.params, work.dtype.num, work.addresses, work.extents.low, work.extents.high)  # type: ignore[union-attr, misc]
 
 
 def test_keeps_what_its_pointers_point_into() -> None:

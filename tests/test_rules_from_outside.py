@@ -10,7 +10,6 @@ import itertools
 import math
 import shutil
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 
 import fastopt
-from fastopt.backends import cython_backend, numpy_backend, pick
+from fastopt.backends import numpy_backend, pick
 from fastopt.crosscheck import Case, cases, compare, ulp_distance
 from fastopt.rules.entry import RULES, Rule
 from fastopt.rules.language import absolute, maximum, minimum, sign, sqrt
@@ -37,10 +36,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_cache_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_cache_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTOPT_CACHE_DIR", str(folder))
-    yield
-    cython_backend._compiled_now.cache_clear()
 
 
 def able_to_compile(backend: str) -> None:
@@ -188,7 +185,6 @@ def test_auto_takes_numba_for_what_was_not_compiled_ahead() -> None:
 def test_what_cannot_be_compiled_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No folder to compile in; and no Cython to compile with."""
     needed("cython")
-    cython_backend._compiled_now.cache_clear()
 
     @fastopt.rule()
     def never_compiled(p, g, lr):

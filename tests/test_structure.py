@@ -52,3 +52,12 @@ def test_mapping_refuses_other_names() -> None:
         structure.flatten({"w": A, "c": B}, "grads")
     with pytest.raises(ValueError, match=r"^x: expected the names of params; received 'c' besides \(2 in all\)$"):
         structure.flatten({"w": A, "b": B, "c": C, "d": C}, "x")
+
+
+def test_labels_are_made_when_asked_for() -> None:
+    structure, _ = Structure.of({"w": A, 7: B, "c": C})
+    labels = structure.labels("grads")
+    assert (len(labels), list(labels)) == (3, ["grads['w']", "grads[7]", "grads['c']"])
+    assert list(structure.labels("params", [2, 0])) == ["params['c']", "params['w']"]
+    with pytest.raises(IndexError):
+        labels[3]

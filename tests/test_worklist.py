@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastopt import worklist
+from fastopt.extents import Extents
 from fastopt.worklist import BLOCK, PIECES, WorkList
 
 Array = np.ndarray[Any, Any]
@@ -88,7 +89,7 @@ def gather(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
 
 def test_refresh_writes_the_gradients_addresses(gather: bool) -> None:
     work = work_list([5, 0, 300, 7], 2)
-    assert (work._gatherer is not None) == gather
+    assert (work.gather is not worklist.not_known) == gather
     rest = work.addresses[:, [0, 2]].copy()
     for _ in range(3):
         gradients = [np.ones(size, np.float32) for size in (5, 0, 300, 7)]
@@ -129,8 +130,17 @@ def test_overlap_is_seen_at_every_edge(gather: bool) -> None:
             assert work.addresses[0, 1] == gradients[0].ctypes.data
 
 
-def test_refuse_overlap_of_an_empty_list() -> None:
-    work_list([0], 1).refuse_overlap([np.ones(5)], ["g"])
+def test_a_list_may_be_told_to_guard_more_than_its_own(gather: bool) -> None:
+    first, second = work_list([6], 1), work_list([0, 7], 1, dtype=np.float64)
+    together = Extents.together([first.extents, second.extents])
+    for work in (first, second):
+        work.guard(together)
+    first.refresh([np.ones(6, np.float32)])
+    with pytest.raises(ValueError, match=r"^grads\[0\] and params\[1\] overlap in memory"):
+        first.refresh([second.params[1].view(np.float32)[:6]])
+    other = np.lib.stride_tricks.as_strided(first.states[0][0].view(np.float64)[:1], (7,), (8,), writeable=False)  # nobody reads it
+    with pytest.raises(ValueError, match=r"^grads\[1\] and state 0 of params\[0\] overlap in memory"):
+        second.refresh([np.ones(0), other])
 
 
 def test_overlapping_parameters_and_states_are_refused() -> None:

@@ -7,6 +7,7 @@ Most work on arrays in host memory, one on arrays in device memory. A backend is
 from __future__ import annotations
 
 import os
+from functools import cache as once
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -21,6 +22,7 @@ HOST = host.backends
 """Those that work in host memory."""
 
 NAMES = (*HOST, "cuda")
+CHOICES = ("auto", *NAMES)
 
 
 class Runner(Protocol):
@@ -42,13 +44,20 @@ class Backend(Protocol):
     def thread_count(self, num_threads: int | None) -> int:
         """How many threads a step may use. Raises ValueError for a number that cannot be honoured."""
 
+    def kernel_address(self, rule: Rule, coupled: bool, dtype: str) -> int | None:
+        """The entry point of a rule's kernel for the compiled launcher, or None where this backend goes without it."""
+
     def prepare(self, rule: Rule, coupled: bool, work: Any) -> Runner:
         """Gets the kernels of a rule ready for a work list of the memory that the backend works in."""
 
 
 def load(name: str) -> Backend:
     """The backend of that name. Raises ValueError if there is none, RuntimeError if it cannot be used here."""
-    arguments.choice(name, "backend", ("auto", *NAMES))
+    arguments.choice(name, "backend", CHOICES)
+    return _usable(name)
+
+
+def _usable(name: str) -> Backend:
     backend = _module(name)
     reason = backend.unavailable()
     if reason is not None:
@@ -61,6 +70,7 @@ def on_host() -> list[str]:
     return [name for name in HOST if _module(name).unavailable() is None]
 
 
+@once
 def _module(name: str) -> Backend:
     return cast(Backend, import_module(f"fastopt.backends.{name}_backend"))
 
@@ -105,15 +115,15 @@ def choose(backend: str, rule: Rule, memory: Memory = host) -> tuple[str, Backen
 
     Raises ValueError for one that cannot work in the memory that the arrays lie in.
     """
-    arguments.choice(backend, "backend", ("auto", *NAMES))
+    arguments.choice(backend, "backend", CHOICES)
     argument = "backend"
     if backend == "auto":
         argument, backend = "FASTOPT_BACKEND", os.environ.get("FASTOPT_BACKEND") or "auto"
-        if backend not in ("auto", *NAMES):
+        if backend not in CHOICES:
             raise ValueError(f"FASTOPT_BACKEND: expected one of {', '.join(('auto', *NAMES))}; received {backend!r}")
     if backend == "auto":
         backend = pick(rule)[0] if memory is host else memory.backends[0]
     elif backend not in memory.backends:
         expected = " or ".join(map(repr, ("auto", *memory.backends)))
         raise ValueError(f"{argument}: expected {expected} for arrays in {memory.name}, received {backend!r}")
-    return backend, load(backend)
+    return backend, _usable(backend)

@@ -22,7 +22,7 @@ from fastopt.rules.entry import Rule
 from fastopt.settings import Settings
 from fastopt.transcribe import loop_body
 
-__all__ = ["CudaRunner", "prepare", "thread_count", "unavailable"]
+__all__ = ["CudaRunner", "kernel_address", "prepare", "thread_count", "unavailable"]
 
 
 def unavailable() -> str | None:
@@ -33,6 +33,11 @@ def unavailable() -> str | None:
 def thread_count(num_threads: int | None) -> int:
     """1: one thread of the host launches. Raises ValueError if more are asked for."""
     return threads.only_one(num_threads, "a step on a device is launched by one thread of the host")
+
+
+def kernel_address(rule: Rule, coupled: bool, dtype: str) -> None:
+    """None: a kernel on a device is not called by its address."""
+    return None
 
 
 def prepare(rule: Rule, coupled: bool, work: DeviceWorkList) -> CudaRunner:

@@ -12,11 +12,11 @@ from typing import Any
 from fastopt import cache
 from fastopt.backends import cython_source, launched
 from fastopt.backends.launched import LaunchedRunner
-from fastopt.rules.entry import Rule
+from fastopt.rules.entry import Rule, once_for_each_rule
 from fastopt.transcribe import loop_body
 from fastopt.worklist import WorkList
 
-__all__ = ["build_report", "has_kernel", "isa", "prepare", "thread_count", "unavailable"]
+__all__ = ["build_report", "has_kernel", "isa", "kernel_address", "prepare", "thread_count", "unavailable"]
 
 
 @once
@@ -61,6 +61,7 @@ def thread_count(num_threads: int | None) -> int:
     return launched.thread_count(num_threads)
 
 
+@once_for_each_rule
 def has_kernel(rule: Rule) -> bool:
     """Whether the kernels of a rule were compiled ahead, from its present text."""
     names = _kernels().KERNELS
@@ -73,8 +74,12 @@ def has_kernel(rule: Rule) -> bool:
     return True
 
 
-def _address(rule: Rule, coupled: bool, dtype: str) -> int:
-    """The kernel's entry point: from the extension, or compiled now if the rule is from outside or has changed since."""
+@once_for_each_rule
+def kernel_address(rule: Rule, coupled: bool, dtype: str) -> int:
+    """The kernel's entry point: from the extension, or compiled now if the rule is from outside or has changed since.
+
+    Raises RuntimeError if a rule from outside cannot be compiled.
+    """
     body = loop_body(rule, coupled)
     name = cython_source.kernel_name(body, dtype)
     wanted = cython_source.kernel_fingerprint(body, dtype)
@@ -85,7 +90,7 @@ def _address(rule: Rule, coupled: bool, dtype: str) -> int:
     return int(address)
 
 
-@once
+@once_for_each_rule
 def _compiled_now(rule: Rule) -> ModuleType:
     from fastopt.backends.cython_build import build_module
     from fastopt.transcribe import fingerprint
@@ -100,4 +105,4 @@ def _compiled_now(rule: Rule) -> ModuleType:
 def prepare(rule: Rule, coupled: bool, work: WorkList) -> LaunchedRunner:
     """Finds the kernel of a rule for a work list. Raises RuntimeError if a rule from outside cannot be compiled."""
     dtype = work.dtype.name
-    return LaunchedRunner(rule, work, _address(rule, coupled, dtype), lambda: int(_kernels().KERNELS[f"all_finite_{dtype}"][0]))
+    return LaunchedRunner(rule, work, kernel_address(rule, coupled, dtype), lambda: int(_kernels().KERNELS[f"all_finite_{dtype}"][0]))

@@ -9,7 +9,7 @@ from typing import Any
 from fastopt import threads
 from fastopt.rules.entry import Rule
 from fastopt.settings import Settings
-from fastopt.worklist import WorkList
+from fastopt.worklist import PIECES, WorkList
 
 try:
     import fastopt.backends._launch as _launch
@@ -17,7 +17,7 @@ except ImportError as error:
     _launch = None
     why_not = str(error)
 
-__all__ = ["PARALLEL_FROM", "WAKE_FROM", "LaunchedRunner", "launcher", "thread_count"]
+__all__ = ["PARALLEL_FROM", "WAKE_FROM", "LaunchedRunner", "launcher", "step_once", "thread_count"]
 
 PARALLEL_FROM = 300_000
 """Bytes of traffic from which helpers that are awake are called (see CONTRIBUTING, "Threads")."""
@@ -38,6 +38,24 @@ def thread_count(num_threads: int | None) -> int:
     return threads.resolve(num_threads)
 
 
+def step_once(address: int, rule: Rule, arrays: tuple[Any, ...], threads: int, step: int, settings: Settings, grad_scale: float) -> bool:
+    """One step of one tensor by the kernel at an address, with nothing laid out before; `arrays` are p, g and the states.
+
+    False, and nothing was written, if they are not all plain arrays that can be used as they lie.
+    """
+    p = arrays[0]
+    several, large = _help(rule, p.size, p.itemsize, threads)
+    scalars = rule.scalars(step, settings.lr, **settings.hyperparameters)
+    prologue = settings.direction / grad_scale, settings.decay
+    return bool(_launch.step_once(address, p.dtype.num, arrays, scalars, *prologue, threads if several else 1, PIECES, large))
+
+
+def _help(rule: Rule, elements: int, itemsize: int, threads: int) -> tuple[bool, bool]:
+    """Whether a step gets help, and whether it is worth waking somebody for."""
+    traffic = elements * rule.bytes_per_parameter(itemsize)
+    return threads > 1 and traffic >= PARALLEL_FROM, traffic >= WAKE_FROM
+
+
 class LaunchedRunner:
     """Steps of one rule over one work list.
 
@@ -47,9 +65,8 @@ class LaunchedRunner:
 
     def __init__(self, rule: Rule, work: WorkList, update: int, finite: Callable[[], int]) -> None:
         self.rule, self.work, self.finite = rule, work, finite
-        traffic = work.elements * rule.bytes_per_parameter(work.dtype.itemsize)
-        self.several = work.threads > 1 and traffic >= PARALLEL_FROM
-        self.large = traffic >= WAKE_FROM
+        self.settings: Settings | None = None
+        self.several, self.large = _help(rule, work.elements, work.dtype.itemsize, work.threads)
         self.update = self._bound(update)
 
     def _bound(self, address: int) -> Any:
@@ -59,7 +76,9 @@ class LaunchedRunner:
 
     def run(self, gradients: list[Any], step: int, settings: Settings, grad_scale: float) -> None:
         """One step, on the gradients that the work list was refreshed with."""
-        self.update(settings.scalars(self.rule, step, grad_scale))
+        if settings is not self.settings:
+            self.settings, self.scalars = settings, self.rule.scalars_with(settings.hyperparameters)
+        self.update(self.scalars(step, settings.lr), settings.direction / grad_scale, settings.decay)
 
     @cached_property
     def _find_nonfinite(self) -> Any:
@@ -67,4 +86,4 @@ class LaunchedRunner:
 
     def all_finite(self, gradients: list[Any]) -> bool:
         """Whether every element of every gradient is finite."""
-        return not self._find_nonfinite(())
+        return not self._find_nonfinite((), 1.0, 1.0)

@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from fastopt import cache, threads
 from fastopt.backends import launched, numba_source
 from fastopt.backends.launched import LaunchedRunner, launcher
-from fastopt.rules.entry import Rule
+from fastopt.rules.entry import Rule, once_for_each_rule
 from fastopt.settings import Settings
 from fastopt.transcribe import fingerprint, loop_body
 from fastopt.worklist import WorkList
 
-__all__ = ["PARALLEL_FROM", "NumbaRunner", "prepare", "thread_count", "unavailable"]
+__all__ = ["PARALLEL_FROM", "NumbaRunner", "kernel_address", "prepare", "thread_count", "unavailable"]
 
 PARALLEL_FROM = 16_000_000
 """Bytes of traffic from which Numba's own threads are used: well above where they gain (450 kB), because a step waits for
@@ -100,6 +100,12 @@ def _primitives_fingerprint() -> str:
     return fingerprint((folder / "numba_primitives.py").read_text())
 
 
+def kernel_address(rule: Rule, coupled: bool, dtype: str) -> int | None:
+    """The kernel's entry point, or None where there is no launcher to call it."""
+    return None if launcher() is None else _address(kernel(rule, coupled, np.dtype(dtype)))
+
+
+@once_for_each_rule
 def kernel(rule: Rule, coupled: bool, dtype: np.dtype[Any]) -> Any:
     """The generated module of a rule's kernel (what it holds: `numba_source`)."""
     body = loop_body(rule, coupled)

@@ -13,7 +13,7 @@ from fastopt.settings import Settings
 from fastopt.transcribe import loop_body, spell, variable
 from fastopt.worklist import WorkList
 
-__all__ = ["Runner", "has_reference", "prepare", "thread_count", "unavailable"]
+__all__ = ["Runner", "has_reference", "kernel_address", "prepare", "thread_count", "unavailable"]
 
 FUNCTIONS = {"sqrt": "np.sqrt", "absolute": "np.abs", "maximum": "maximum", "minimum": "minimum", "sign": "sign"}
 
@@ -31,6 +31,11 @@ def thread_count(num_threads: int | None) -> int:
 def has_reference(rule: Rule) -> bool:
     """Whether somebody stated the formula a second time; if not, this backend evaluates the rule's own text."""
     return rule.reference is not None or (rule.update.__module__.startswith("fastopt.") and hasattr(reference, rule.name))
+
+
+def kernel_address(rule: Rule, coupled: bool, dtype: str) -> None:
+    """None: nothing is compiled."""
+    return None
 
 
 def prepare(rule: Rule, coupled: bool, work: WorkList) -> Runner:

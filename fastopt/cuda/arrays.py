@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from fastopt import arguments
 from fastopt.cuda import runtime
-from fastopt.extents import Span
 
 __all__ = [
     "DEFAULT_STREAM",
@@ -71,10 +70,6 @@ class DeviceArray:
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.address, self.readonly), "version": 3, "stream": None}
-
-    def span(self, label: str) -> Span:
-        """The memory that it takes up."""
-        return Span(self.address, self.nbytes, label)
 
 
 def torch_tensor(value: Any) -> bool:

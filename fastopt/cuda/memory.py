@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastopt.cuda import arrays, runtime
 from fastopt.cuda.arrays import DeviceArray, assign, from_host, to_host
 from fastopt.cuda.worklist import DeviceWorkList
-from fastopt.extents import Span
 
-__all__ = ["ALIGNMENT", "assign", "backends", "from_host", "name", "span", "to_host", "view", "work_list", "zeros_beside"]
+__all__ = ["ALIGNMENT", "assign", "backends", "from_host", "name", "to_host", "views", "work_list", "zeros_beside"]
 
 name = "device memory"
 backends = ("cuda",)
 ALIGNMENT = 16
 """Bytes of one vector load; arrays whose addresses agree modulo this are worked on in whole vectors."""
 
-view = arrays.parameter
 
-
-def span(array: DeviceArray, label: str) -> Span:
-    """The memory that an array takes up."""
-    return array.span(label)
+def views(given: Sequence[Any], labels: Sequence[str]) -> list[DeviceArray]:
+    """What a kernel needs to know of each parameter. Raises TypeError or ValueError for one it cannot write to as it lies."""
+    return [arrays.parameter(array, label) for array, label in zip(given, labels, strict=True)]
 
 
 def zeros_beside(parameter: DeviceArray) -> DeviceArray:

@@ -25,6 +25,7 @@ from fastopt.cuda import Runtime, Shape, arrays
 from fastopt.cuda.arrays import DEFAULT_STREAM, DeviceArray
 from fastopt.extents import Extents
 from fastopt.rules.entry import MOST_SCALARS, PROLOGUE_SCALARS
+from fastopt.worklist import not_known
 
 try:
     from fastopt.cuda._gather import Gatherer
@@ -87,7 +88,7 @@ class DeviceWorkList:
         self.elements = sum(p.size for p in self.params)
         self.runtime = runtime
         self.shape = runtime.shape(self.device)
-        self.extents = Extents([array.span(label) for array, label in named])
+        self.guard(Extents([a.address for a, _ in named], [a.nbytes for a, _ in named], lambda i: named[i][1]))
         self.streams = np.zeros((2 + (len(self.states[0]) if self.states else 0), len(self.params)), np.int64)
         self.streams[0] = [p.address for p in self.params]
         for j, own in enumerate(self.states):
@@ -122,7 +123,7 @@ class DeviceWorkList:
             addresses = [g.address for g in self._views(gradients)]
             stream = stream or self._common_stream(gradients)
         if addresses != self._addresses:
-            self.refuse_overlap(gradients, self.gradient_labels)
+            self.extents.refuse(addresses, [p.nbytes for p in self.params], self.gradient_labels.__getitem__)
             self.streams[1] = self._addresses = addresses
         self.choose_stream(stream)
 
@@ -144,9 +145,12 @@ class DeviceWorkList:
         named = zip(gradients, self.gradient_labels, self.params, self.labels, strict=True)
         return [arrays.gradient(g, own_label, p, label) for g, own_label, p, label in named]
 
-    def refuse_overlap(self, gradients: Sequence[Any], labels: Sequence[str]) -> None:
-        """Raises ValueError for a gradient that shares memory with any parameter or state of this list."""
-        self.extents.refuse([arrays.view(g, label).span(label) for g, label in zip(gradients, labels, strict=True)])
+    gather = staticmethod(not_known)
+    """The stream is to be chosen at each step: `refresh` does all of it."""
+
+    def guard(self, extents: Extents) -> None:
+        """What no gradient may share memory with, from now on: all that a step writes, be it in this list or in others."""
+        self.extents = extents
 
     def _common_stream(self, gradients: Sequence[Any]) -> int:
         """The stream on which the framework of the parameters works, or of the gradients where that one has none.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import arguments, backends, checkpoint, memory
-from fastopt.extents import refuse_overlap
+from fastopt.extents import Extents
 from fastopt.rules.entry import HyperparameterValue, Rule, find
 from fastopt.settings import Settings
 from fastopt.structure import Structure
@@ -19,6 +19,8 @@ from fastopt.structure import Structure
 __all__ = ["CommonOptions", "Optimizer"]
 
 NONFINITE = ("propagate", "skip", "raise")
+UNSCALED = 1.0
+"""The default of `grad_scale`, known by its identity: a small step takes a microsecond, and each look at an argument a share of it."""
 
 
 class CommonOptions(TypedDict, total=False):
@@ -110,27 +112,30 @@ class Optimizer:
         self._num_threads = num_threads
         self._steps = 0
         self._structure, self._params = Structure.of(params)
-        labels = [self._structure.label(i, "params") for i in range(len(self._params))]
+        self._list_of = self._structure.length if self._structure.kind == "sequence" else None
+        labels = self._structure.labels("params")
         self._memory = memory.of(self._params, labels)
-        self._views = [self._memory.view(p, label) for p, label in zip(self._params, labels, strict=True)]
+        self._views = self._memory.views(self._params, labels)
         if nonfinite != "propagate" and self._memory is not memory.host:
             raise ValueError(f"nonfinite: expected 'propagate' for arrays in {self._memory.name}, received {nonfinite!r}")
         self._backend_name, self._backend = backends.choose(backend, self._rule, self._memory)
         threads = self._backend.thread_count(num_threads)
         self._states = [tuple(self._memory.zeros_beside(view) for _ in self._rule.states) for view in self._views]
         self._works = [self._lay_out(positions, threads) for positions in self._positions_by_dtype()]
+        if len(self._works) > 1:
+            written = Extents.together([work.extents for _, work in self._works])
+            for _, work in self._works:
+                work.guard(written)
         self._prepare(self._settings.coupled)
 
     def _positions_by_dtype(self) -> list[list[int]]:
         by_dtype: dict[np.dtype[Any], list[int]] = {}
         for i, view in enumerate(self._views):
             by_dtype.setdefault(view.dtype, []).append(i)
-        if len(by_dtype) > 1:  # within one dtype the work list looks for overlaps itself
-            refuse_overlap(self._memory.span(view, self._structure.label(i, "params")) for i, view in enumerate(self._views))
         return list(by_dtype.values())
 
     def _lay_out(self, positions: list[int], threads: int) -> tuple[list[int], Any]:
-        labels, gradients = ([self._structure.label(i, name) for i in positions] for name in ("params", "grads"))
+        labels, gradients = (self._structure.labels(name, positions) for name in ("params", "grads"))
         params, states = [self._views[i] for i in positions], [self._states[i] for i in positions]
         return positions, self._memory.work_list(params, states, labels, gradients, threads)
 
@@ -140,7 +145,7 @@ class Optimizer:
         self._coupled = coupled
         self._only = self._groups[0] if len(self._groups) == 1 else None
 
-    def step(self, grads: Any, *, grad_scale: float = 1.0, stream: Any = None) -> bool:
+    def step(self, grads: Any, *, grad_scale: float = UNSCALED, stream: Any = None) -> bool:
         """Updates every parameter in place, once.
 
         Parameters
@@ -160,27 +165,31 @@ class Optimizer:
 
         Raises TypeError, ValueError or FloatingPointError before anything is written.
         """
-        gradients = self._structure.flatten(grads, "grads")
-        if grad_scale.__class__ is not float or grad_scale != 1.0:
+        # a list beside a list is the most common, and known as such without a call
+        gradients = grads if grads.__class__ is list and len(grads) == self._list_of else self._structure.flatten(grads, "grads")
+        if grad_scale is not UNSCALED:
             grad_scale = arguments.grad_scale(grad_scale)
         only = self._only
         if only is not None:
-            only.work.refresh(gradients, stream)
+            work = only.work
+            if stream is not None or not work.gather(gradients):
+                work.refresh(gradients, stream)
             if self._nonfinite != "propagate" and not only.runner.all_finite(gradients):
                 return self._refuse_nonfinite(gradients)
             only.runner.run(gradients, self._steps + 1, self._settings, grad_scale)
+            recording = work.recording
         else:
             shares = [[gradients[i] for i in group.positions] for group in self._groups]
             for group, share in zip(self._groups, shares, strict=True):
                 group.work.refresh(share, stream)
-            self._refuse_foreign_overlap(gradients)
             if self._nonfinite != "propagate":
                 for group, share in zip(self._groups, shares, strict=True):
                     if not group.runner.all_finite(share):
                         return self._refuse_nonfinite(gradients)
             for group, share in zip(self._groups, shares, strict=True):
                 group.runner.run(share, self._steps + 1, self._settings, grad_scale)
-        if not self._groups[0].work.recording:
+            recording = self._groups[0].work.recording
+        if not recording:
             self._steps += 1
         return True
 
@@ -210,13 +219,6 @@ class Optimizer:
             cast(Any, group.runner).advance(self._steps + 1, self._settings, grad_scale)
         self._steps += 1
 
-    def _refuse_foreign_overlap(self, gradients: list[Any]) -> None:
-        """A gradient over a parameter of another dtype: each work list only knows its own arrays."""
-        labels = [self._structure.label(i, "grads") for i in range(len(gradients))]
-        for group in self._groups:
-            others = [i for i in range(len(gradients)) if i not in group.positions]
-            group.work.refuse_overlap([gradients[i] for i in others], [labels[i] for i in others])
-
     def _refuse_nonfinite(self, gradients: list[Any]) -> bool:
         if self._nonfinite == "skip":
             return False
@@ -230,7 +232,7 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        self._settings.lr = arguments.number(value, "lr")
+        self._settings.learn_at(arguments.number(value, "lr"))
 
     @property
     def rule(self) -> Rule:

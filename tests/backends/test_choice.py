@@ -99,7 +99,7 @@ def test_cython_and_numba_run_different_kernels() -> None:
     needed("numba")
     work = fastopt.Adam(np.ones(3), backend="numpy")._groups[0].work
     numbas = numba_backend._address(numba_backend.kernel(RULES["adam"], False, work.dtype))
-    assert numbas != cython_backend._address(RULES["adam"], False, "float64")
+    assert numbas != cython_backend.kernel_address(RULES["adam"], False, "float64")
 
 
 def test_a_backend_that_was_not_built_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

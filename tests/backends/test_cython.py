@@ -89,14 +89,6 @@ def test_a_fingerprint_changes_with_the_formula_the_dtype_and_the_generator(monk
 # ------------------------------------------------------------------------------------------------------- stale kernels
 
 
-@pytest.fixture
-def nothing_compiled_yet() -> Any:
-    compiled_now = cython_backend._compiled_now
-    compiled_now.cache_clear()
-    yield
-    compiled_now.cache_clear()
-
-
 def test_what_was_built_is_what_the_rules_say() -> None:
     needed("cython")
     listed = cython_backend._kernels().KERNELS
@@ -105,10 +97,10 @@ def test_what_was_built_is_what_the_rules_say() -> None:
         for coupled in (False, True):
             for dtype in cython_source.DTYPES:
                 address, _ = listed[cython_source.kernel_name(loop_body(rule, coupled), dtype)]
-                assert cython_backend._address(rule, coupled, dtype) == address, "compiled again what was compiled ahead"
+                assert cython_backend.kernel_address(rule, coupled, dtype) == address, "compiled again what was compiled ahead"
 
 
-@pytest.mark.usefixtures("nothing_compiled_yet")
+@pytest.mark.usefixtures("nothing_derived")
 def test_a_changed_formula_does_not_run_the_kernel_that_was_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     needed("cython")
     a_compiler_at_hand()
@@ -124,7 +116,7 @@ def test_a_changed_formula_does_not_run_the_kernel_that_was_built(monkeypatch: p
     assert [name.startswith(f"fastopt_sgd_{cython_backend.isa()}_") for name in built] == [True], built
 
 
-@pytest.mark.usefixtures("nothing_compiled_yet")
+@pytest.mark.usefixtures("nothing_derived")
 def test_a_built_kernel_of_another_fingerprint_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """As after an upgrade of fastopt in place, with the old extension still there."""
     needed("cython")
@@ -146,7 +138,7 @@ def test_a_built_kernel_of_another_fingerprint_is_left_alone(monkeypatch: pytest
     assert asked == [RULES["sgd"]]
 
 
-@pytest.mark.usefixtures("nothing_compiled_yet")
+@pytest.mark.usefixtures("nothing_derived")
 def test_a_rule_is_compiled_once_and_found_again_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     needed("cython")
     a_compiler_at_hand()
@@ -162,7 +154,7 @@ def test_a_rule_is_compiled_once_and_found_again_on_disk(monkeypatch: pytest.Mon
     changed = changed_sgd()
     for fresh in (False, True):
         if fresh:  # as another process would
-            cython_backend._compiled_now.cache_clear()
+            changed.derived.clear()
         for dtype in (np.float32, np.float64):
             p = np.ones(1, dtype)
             fastopt.Optimizer(p, changed, 0.5, backend="cython", weight_decay=0.5).step(np.ones(1, dtype))

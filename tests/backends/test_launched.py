@@ -12,7 +12,7 @@ import pytest
 import fastopt
 from fastopt.backends import launched
 from fastopt.crosscheck import cases, compare
-from fastopt.rules.entry import RULES
+from fastopt.rules.entry import MOST_SCALARS, RULES
 from tests.conftest import needed
 
 launch = pytest.importorskip("fastopt.backends._launch", reason="the launcher was not built: no C compiler when fastopt was installed")
@@ -24,7 +24,7 @@ SIGNATURE = ctypes.CFUNCTYPE(
 
 
 class Recorder:
-    """A kernel that writes down what it was called with."""
+    """A kernel that writes down what it was called with; `scalars` counts the rule's own, before the prologue's two."""
 
     def __init__(self, width: int, is_double: bool, scalars: int) -> None:
         self.calls: list[tuple[int, int]] = []
@@ -36,7 +36,7 @@ class Recorder:
             with self.lock:
                 assert given_width == width
                 self.calls.append((first, last))
-                self.seen.append(list((kind * scalars).from_address(values)))
+                self.seen.append(list((kind * (scalars + 2)).from_address(values)))
             return 0
 
         self.function = SIGNATURE(kernel)
@@ -59,11 +59,11 @@ def test_every_piece_once_with_the_scalars_in_the_kernels_dtype(threads: int, is
     for _ in range(5):
         recorder.calls.clear()
         recorder.seen.clear()
-        assert call((0.1, 1e300, -0.0)) == 0
+        assert call((0.1, 1e300, -0.0), -0.5, 1 / 3) == 0
         assert sorted(recorder.calls) == pieces
         real = np.float64 if is_double else np.float32
         with np.errstate(over="ignore"):
-            expected = np.array([0.1, 1e300, -0.0]).astype(real)
+            expected = np.array([0.1, 1e300, -0.0, -0.5, 1 / 3]).astype(real)
         assert all(np.array(seen, real).tobytes() == expected.tobytes() for seen in recorder.seen)
 
 
@@ -74,23 +74,23 @@ def test_what_any_piece_found_is_found(threads: int) -> None:
         function = SIGNATURE(lambda a, w, r, first, last, s, bad=bad: int(first <= bad < last))
         recorder = Recorder(3, True, 0)
         recorder.address = ctypes.cast(function, ctypes.c_void_p).value
-        assert launcher(recorder, pieces, threads, True)(()) != 0
+        assert launcher(recorder, pieces, threads, True)((), 1.0, 1.0) != 0
     function = SIGNATURE(lambda a, w, r, first, last, s: 0)
     recorder.address = ctypes.cast(function, ctypes.c_void_p).value
-    assert launcher(recorder, pieces, threads, True)(()) == 0
+    assert launcher(recorder, pieces, threads, True)((), 1.0, 1.0) == 0
 
 
-def test_scalars_are_64_at_most_and_numbers() -> None:
-    recorder = Recorder(3, True, 64)
+def test_scalars_are_62_at_most_and_numbers() -> None:
+    recorder = Recorder(3, True, MOST_SCALARS)
     call = launcher(recorder, [(0, 1)], 1, True)
-    assert call(tuple(float(k) for k in range(64))) == 0
+    assert call(tuple(float(k) for k in range(MOST_SCALARS)), 62.0, 63.0) == 0
     assert recorder.seen == [[float(k) for k in range(64)]]
-    with pytest.raises(ValueError, match=r"^scalars: expected at most 64, received 65$"):
-        call((0.0,) * 65)
+    with pytest.raises(ValueError, match=r"^scalars: expected at most 62, received 63$"):
+        call((0.0,) * 63, 1.0, 1.0)
     with pytest.raises(TypeError):
-        call(("0.1",))
+        call(("0.1",), 1.0, 1.0)
     with pytest.raises(TypeError):
-        call([0.1])
+        call([0.1], 1.0, 1.0)
     assert len(recorder.calls) == 1, "a call that failed reached the kernel"
 
 
@@ -110,7 +110,7 @@ def test_it_keeps_what_it_points_into() -> None:
     call = launcher(recorder, [(3, 5), (5, 9)], 1, True)
     gc.collect()
     junk = [np.full(8, 7, np.int64) for _ in range(1000)]
-    assert call((1.0,)) == 0
+    assert call((1.0,), 1.0, 1.0) == 0
     assert len(junk) == 1000
     assert recorder.calls == [(3, 5), (5, 9)]
 

@@ -70,18 +70,22 @@ def test_another_text_under_the_same_name_is_another_kernel() -> None:
         assert p[0] == expected
 
 
+@pytest.mark.usefixtures("nothing_derived")
 def test_what_generated_modules_import_is_in_their_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numba's own cache looks at a module's file, and not at what it imports."""
     before = numba_backend.kernel(RULES["sgd"], False, np.dtype(np.float64))
     monkeypatch.setattr(numba_backend, "_primitives_fingerprint", lambda: "changed")
+    RULES["sgd"].derived.clear()
     assert numba_backend.kernel(RULES["sgd"], False, np.dtype(np.float64)) is not before
 
 
+@pytest.mark.usefixtures("nothing_derived")
 def test_the_version_of_numba_is_in_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv("FASTOPT_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(numba_backend, "_modules", {})
     numba_backend.kernel(RULES["sgd"], False, np.dtype(np.float64))
     monkeypatch.setattr(numba_backend, "_numba_version", lambda: "99.9")
+    RULES["sgd"].derived.clear()
     monkeypatch.setattr(numba_backend, "_modules", {})
     numba_backend.kernel(RULES["sgd"], False, np.dtype(np.float64))
     folders = sorted(path.name for path in tmp_path.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import inspect
 import math
 import pickle
@@ -14,7 +15,7 @@ import pytest
 import fastopt
 from fastopt import crosscheck, reference
 from fastopt.backends import numpy_backend
-from fastopt.rules.entry import NON_NEGATIVE, RULES, UNIT, Hyperparameter, Interval, Rule, find
+from fastopt.rules.entry import NON_NEGATIVE, RULES, UNIT, Hyperparameter, Interval, Rule, find, once_for_each_rule
 
 # ruff: noqa: ANN201, ANN202  -- rules are bare formulas
 # mypy: disable-error-code="no-untyped-def"
@@ -240,3 +241,58 @@ def test_refused(function: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         fastopt.rule(**options)(function)
     assert before == RULES, "a refused rule was entered all the same"
+
+
+def test_scalars_with_hyperparameters_are_the_scalars() -> None:
+    """However the function takes them: as parameters in order, in another order, by keyword alone, by any name."""
+
+    def in_order(step: int, lr: float, a: float, b: tuple[float, float]) -> tuple[float, ...]:
+        return (step * lr, a, *b)
+
+    def in_another_order(step: int, lr: float, b: tuple[float, float], a: float) -> tuple[float, ...]:
+        return (step * lr, a, *b)
+
+    def by_keyword(step: int, lr: float, a: float, *, b: tuple[float, float]) -> tuple[float, ...]:
+        return (step * lr, a, *b)
+
+    def with_a_default(step: int, lr: float, *, b: tuple[float, float], a: float, c: float = 1.0) -> tuple[float, ...]:
+        return (step * lr, a, b[0], c * b[1])
+
+    def by_any_name(step: int, lr: float, **values: Any) -> tuple[float, ...]:
+        return (step * lr, values["a"], *values["b"])
+
+    class AnyCallable:
+        def __call__(self, step: int, lr: float, a: float, b: tuple[float, float]) -> tuple[float, ...]:
+            return (step * lr, a, *b)
+
+    values = {"a": 0.5, "b": (2.0, 3.0)}
+    for function in (in_order, in_another_order, by_keyword, with_a_default, by_any_name, AnyCallable()):
+        bound = Rule("r", adam, scalars=function).scalars_with(values)
+        assert bound(4, 0.25) == bound(4, 0.25) == (1.0, 0.5, 2.0, 3.0)
+        assert function(4, 0.25, **values) == (1.0, 0.5, 2.0, 3.0)
+
+
+def test_every_rules_scalars_take_their_hyperparameters_in_order() -> None:
+    """Or each step takes longer, for the sake of a name."""
+    for entry in RULES.values():
+        bound = entry.scalars_with(entry.defaults)
+        assert bound(3, 0.1) == entry.scalars(3, 0.1, **entry.defaults)
+        assert not isinstance(bound, functools.partial), entry.name
+
+
+def test_once_for_each_rule() -> None:
+    made: list[tuple[str, int]] = []
+
+    @once_for_each_rule
+    def derived(rule: Rule, number: int) -> int:
+        made.append((rule.name, number))
+        return 10 * number
+
+    first, second = Rule("first", adam), Rule("second", adam)
+    assert [derived(first, 1), derived(first, 2), derived(first, 1), derived(second, 1)] == [10, 20, 10, 10]
+    assert made == [("first", 1), ("first", 2), ("second", 1)]
+
+
+def test_a_hyperparameter_is_a_name() -> None:
+    with pytest.raises(ValueError, match=r"^rule 'one': expected a name as the hyperparameter's, received 'a b'"):
+        fastopt.rule(hyperparameters={"a b": 1.0})(one)

@@ -33,10 +33,10 @@ MOST_ROUNDS, FEWEST_ROUNDS = 30, 3
 class Contender:
     """Something that can be stepped.
 
-    `prepare`, if given, runs untimed before each step (a new gradient, say); `polls` says that it leaves threads behind
-    that poll, `settle` for how long they are waited for. A block has as many steps as make it long enough, or `steps` where
-    preparing takes much longer than they do. `lead_in` is how many seconds of steps go before a block where it is to begin amid
-    a loop of them. `now` is the clock, in seconds.
+    `prepare`, if given, runs untimed before each step (a new gradient, say), or before as many as `burst` says; `polls` says that
+    it leaves threads behind that poll, `settle` for how long they are waited for. A block has as many steps as make it long enough,
+    or `steps` where preparing takes much longer than they do. `lead_in` is how many seconds of steps go before a block where it is
+    to begin amid a loop of them. `now` is the clock, in seconds.
     """
 
     step: Callable[[], object]
@@ -44,6 +44,7 @@ class Contender:
     polls: bool = False
     settle: float = SETTLE
     steps: int | None = None
+    burst: int = 1
     lead_in: float = 0.0
     now: Callable[[], float] = time.perf_counter
     takes: float = 0.0
@@ -70,10 +71,11 @@ class Contender:
             return self.now() - start
         total = 0.0
         begun = self.now()
-        for _ in range(steps):
+        for _ in range(0, steps, self.burst):
             self.prepare()
             start = self.now()
-            self.step()
+            for _ in range(self.burst):
+                self.step()
             total += self.now() - start
         self.preparing = (self.now() - begun - total) / steps
         return total

@@ -34,9 +34,10 @@ Every rule, backend, dtype and size: [steps.md](steps.md).
 
 ## Between other work
 
-The same float32 Adam step, on the same arrays, in a loop of nothing but steps, after a rest, and after a matrix product of NumPy's,
-whose threads may still be on the cores. Training is like the last two. PyTorch's own products run in the threads that its optimizer
-uses, and would cost it less than NumPy's do.
+The same float32 Adam step, on the same arrays, in a loop of nothing but steps, after a rest, as the mean of 20 in a row after one, and
+after a matrix product of NumPy's, whose threads may still be on the cores. Training is like the last three. What one step after a rest
+takes longer than the 20 is mostly the caches', which others have used meanwhile. PyTorch's own products run in the threads that
+its optimizer uses, and would cost it less than NumPy's do.
 
 {between}
 ## What a call costs
@@ -50,6 +51,8 @@ says how many times longer than the first contender of its call each other one t
 
 The same network from the same start over the same mini-batches, once with NumPy's update and once with the fused one; the
 losses were compared bit for bit while this was measured. Epochs are estimated from the steps timed, where an epoch has more.
+The round trip is that of a cache line between two CPUs, before and after the cell: where it is far above the other rows', the host of a
+virtual machine had them far apart, and all that they share cost more.
 The reference is NumPy as it is usually written, a new array for every operation; at 512 x 512 most of its time is the system
 handing memory out page by page, and an update written with `out=` and kept buffers takes about a quarter of it.
 

@@ -10,7 +10,7 @@ from .records import Record, Row, ratio
 
 __all__ = ["between", "bytes_of", "calls", "every_step", "first_steps", "machine", "mark", "peers", "steps", "table", "time_of", "training"]
 
-IN_BETWEEN = ("in a loop", "after a rest", "between products")
+IN_BETWEEN = ("in a loop", "after a rest", "20 from a rest", "between products")
 """What goes before a step; a contender of `bench.test_between` is named by who makes it and this."""
 
 
@@ -163,11 +163,18 @@ def training(record: Record) -> str:
                     f"{100 * r.own[backend]['update_share']:.0f} %",
                     speedup,
                     f"{r.own[backend]['losses']['values'][-1]:.6f}",
+                    _distance(r["round_trips"]),
                 ]
             )
     head = ["workload", "width", "parameters", "batch", "backend", "training step", "samples/s", "epoch"]
-    head += ["update's share", "faster by", "last loss"]
+    head += ["update's share", "faster by", "last loss", "round trip"]
     return table(head, body) if body else "No such rows in this record.\n"
+
+
+def _distance(round_trips: Sequence[float | None]) -> str:
+    """How far apart the CPUs were before and after."""
+    known = [f"{nanoseconds:.0f}" for nanoseconds in round_trips if nanoseconds is not None]
+    return " to ".join(known) + " ns" if known else "-"
 
 
 def between(record: Record) -> str:

@@ -2,8 +2,11 @@
 
 A loop is what benchmarks measure, and nobody trains in one: between two steps a user's process computes gradients, reads
 data, or waits. Threads have gone to sleep by then, caches hold other things, and BLAS's threads may still poll on the
-cores. All three are measured on the same arrays with the same optimizer, in turns, beside PyTorch's fused Adam. The products
-are NumPy's for PyTorch too: those of its own run in the threads that its optimizer uses, and would cost it less.
+cores. A single step after a rest also finds that other programs, or other guests of a shared machine, have used the caches;
+the mean of 20 in a row after a rest tells whether threads find back to their places.
+
+All are measured on the same arrays with the same optimizer, in turns, beside PyTorch's fused Adam. The products are NumPy's
+for PyTorch too: those of its own run in the threads that its optimizer uses, and would cost it less.
 """
 
 from __future__ import annotations
@@ -79,8 +82,10 @@ def _measured(size: int, threads: int, budget: float) -> Row:
         if when == "in a loop":
             return Contender(steps[who], polls=polls, lead_in=LEAD_IN)
         if when == "after a rest":
-            return Contender(steps[who], lambda: time.sleep(REST), polls, steps=AT_A_TIME)
-        return Contender(steps[who], lambda: np.matmul(a, b, out=product), True, BLAS_SETTLES, steps=AT_A_TIME)
+            return Contender(steps[who], lambda: time.sleep(REST), polls=polls, steps=AT_A_TIME)
+        if when == "20 from a rest":
+            return Contender(steps[who], lambda: time.sleep(REST), burst=20, polls=polls, steps=20)
+        return Contender(steps[who], lambda: np.matmul(a, b, out=product), polls=True, settle=BLAS_SETTLES, steps=AT_A_TIME)
 
     rounds = interleave({name: contender(name) for name in CONTENDERS}, budget)
     return row_of(rounds, group="between", label=f"{size:,}", elements=size, working_set=16 * size, threads=threads, rest=REST, side=SIDE)

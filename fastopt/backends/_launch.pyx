@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """One call for a step: runs a kernel over the rows of a work list, in this thread or with the pool's (`pool.h`).
 
-Also what only compiled code can say of the machine: the instruction set, and whether there are threads.
+Also what only compiled code can say of the machine: the instruction set, whether there are threads, and how far apart CPUs are.
 """
 
 from libc.stdint cimport int64_t
@@ -25,6 +25,9 @@ cdef extern from "pool.h":
         int large
     int fastopt_run(const fastopt_job*, int, Py_ssize_t) nogil
     int fastopt_pool_start()
+
+cdef extern from "round_trip.h":
+    double fastopt_round_trip(int, int, long) nogil
 
 cdef extern from *:
     """
@@ -55,6 +58,15 @@ ISA_LEVEL = fastopt_isa()
 
 if fastopt_pool_start():
     raise ImportError("the thread pool cannot be told of forks: pthread_atfork failed")
+
+
+def round_trip(int first, int second, long turns=2000):
+    """Nanoseconds in which a cache line goes from one CPU to another and back; 0 where that cannot be found out."""
+    cdef double found
+    with nogil:
+        found = fastopt_round_trip(first, second, turns)
+    return found
+
 
 DEF MOST_SCALARS = 64
 DEF MOST_ARRAYS = 34

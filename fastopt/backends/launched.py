@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -17,7 +18,7 @@ except ImportError as error:
     _launch = None
     why_not = str(error)
 
-__all__ = ["PARALLEL_FROM", "WAKE_FROM", "LaunchedRunner", "launcher", "step_once", "thread_count"]
+__all__ = ["PARALLEL_FROM", "WAKE_FROM", "LaunchedRunner", "launcher", "round_trip", "step_once", "thread_count"]
 
 PARALLEL_FROM = 300_000
 """Bytes of traffic from which helpers that are awake are called (see CONTRIBUTING, "Threads")."""
@@ -54,6 +55,16 @@ def _help(rule: Rule, elements: int, itemsize: int, threads: int) -> tuple[bool,
     """Whether a step gets help, and whether it is worth waking somebody for."""
     traffic = elements * rule.bytes_per_parameter(itemsize)
     return threads > 1 and traffic >= PARALLEL_FROM, traffic >= WAKE_FROM
+
+
+def round_trip() -> float | None:
+    """Nanoseconds in which a cache line goes between the first two CPUs of this process and back, at best of a few tries.
+
+    None where that cannot be found out. On a virtual machine it may change while a program runs, as the host moves its CPUs.
+    """
+    cpus = sorted(os.sched_getaffinity(0))[:2] if hasattr(os, "sched_getaffinity") else []
+    found = [_launch.round_trip(*cpus) for _ in range(3)] if _launch is not None and len(cpus) == 2 else []
+    return min(filter(None, found), default=None)
 
 
 class LaunchedRunner:

@@ -45,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"kernels      {cython_backend.isa()} (CPU: {_level(compiled.ISA_LEVEL)}; built: {built})")
         placed = "each on a CPU of its own" if report["placement"] else "wherever the system puts them"
         print(f"threads      {f'a pool of POSIX threads, {placed}' if compiled.HAS_THREADS else 'none in compiled kernels: one thread'}")
+    if (nanoseconds := launched.round_trip()) is not None:
+        print(f"distance     {nanoseconds:.0f} ns for a cache line from one CPU to another and back")
     for missing in report["missing"]:
         print(f"not found    {missing}")
     print(f"cache        {cache.directory() or 'none: no folder can be written to; numba compiles in every process'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastopt
-from fastopt.backends import launched
+from fastopt.backends import cython_backend, launched
 from fastopt.crosscheck import cases, compare
 from fastopt.rules.entry import MOST_SCALARS, RULES
 from tests.conftest import needed
@@ -157,3 +158,18 @@ def test_large_steps_use_threads_and_small_ones_do_not() -> None:
         assert optimizer._groups[0].runner.several is several
         alone = fastopt.Adam(np.zeros(size, np.float32), backend="cython", num_threads=1)
         assert alone._groups[0].runner.several is False
+
+
+def test_a_round_trip_between_two_cpus_takes_time_and_one_to_nowhere_is_not_known() -> None:
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cpus) < 2 or not cython_backend.build_report()["placement"]:
+        assert launched.round_trip() is None
+        return
+    found = launched.round_trip()
+    assert found is None or found > 1  # None: somebody else had a CPU all the time
+    assert launch.round_trip(cpus[0], -1) == launch.round_trip(10**6, cpus[0]) == launch.round_trip(cpus[0], cpus[1], 0) == 0
+    assert len(os.sched_getaffinity(0)) == len(cpus), "this thread stays where it was"
+
+
+def test_without_the_launcher_distances_are_not_known(without_launcher: None) -> None:
+    assert launched.round_trip() is None

@@ -31,12 +31,13 @@ def test_each_step_has_its_own_rest_or_product_before_it(monkeypatch: pytest.Mon
     expected = {
         "in a loop": [],
         "after a rest": [f"rest {between.REST}"] * 3,
+        "20 from a rest": [f"rest {between.REST}"] * 2,
         "between products": [f"product {(between.SIDE,) * 2} {(between.SIDE,) * 2} {(between.SIDE,) * 2}"] * 3,
     }
     for name, contender in given.items():
         assert (contender.lead_in > 0) == name.endswith("in a loop"), name
         done.clear()
-        contender.block(2)  # and the one before the clock starts
+        contender.block(20 if contender.burst == 20 else 2)  # and the one before the clock starts
         assert done == expected[name.split(": ")[1]], name
 
 

@@ -52,6 +52,23 @@ def test_preparing_is_not_timed_and_is_paid_out_of_the_budget() -> None:
     assert made == ["prepared", "step"] * (1 + 2 + 2 * 5)  # a first one and a block to warm up; a step as long as this needs none later
 
 
+def test_several_steps_may_follow_what_goes_before_them() -> None:
+    clock = Counted()
+    made: list[str] = []
+
+    def prepare() -> None:
+        made.append("prepared")
+        clock.seconds += 0.5
+
+    def step() -> None:
+        made.append("step")
+        clock.seconds += 2**-10
+
+    contender = Contender(step, prepare, burst=3, now=clock.now)
+    assert contender.block(6) == 6 * 2**-10
+    assert made == ["prepared", "step"] + ["prepared", "step", "step", "step"] * 2
+
+
 def test_rounds_have_a_least_and_a_greatest_number() -> None:
     clock = Counted()
     assert len(interleave({"a": clock.contender(10.0)}, 1.0).seconds["a"]) == FEWEST_ROUNDS

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bench.records import Record, Row
-from bench.tables import between, calls, peers, steps, time_of, training
+from bench.tables import IN_BETWEEN, between, calls, peers, steps, time_of, training
 
 MACHINE: dict[str, Any] = {"caches": {"L1": 32_768, "L2": 1_048_576}}
 
@@ -51,11 +51,15 @@ def test_durations_have_the_unit_that_suits_them() -> None:
 
 def test_a_step_between_other_work_stands_beside_the_loop() -> None:
     info = {"group": "between", "label": "1,000,000", "rest": 0.02, "side": 512}
-    ours = {"fastopt: in a loop": [1e-4] * 3, "fastopt: after a rest": [1.2e-4] * 3, "fastopt: between products": [3e-4] * 3}
+    times = dict(zip(IN_BETWEEN, (1e-4, 1.2e-4, 1.1e-4, 3e-4), strict=True))
+    ours = {f"fastopt: {when}": [seconds] * 3 for when, seconds in times.items()}
     theirs = {name.replace("fastopt", "torch fused"): [2 * value for value in values] for name, values in ours.items()}
     text = between(Record(MACHINE, "", [_row(info, ours | theirs)]))
-    assert "| 1,000,000 | fastopt | 100.0 us | 120.0 us; 1.20 (1.20 to 1.20) | 300.0 us; 3.00 (3.00 to 3.00) |" in text
-    assert "| 1,000,000 | torch fused | 200.0 us | 240.0 us; 1.20 (1.20 to 1.20) | 600.0 us; 3.00 (3.00 to 3.00) |" in text
+    assert (
+        "| 1,000,000 | fastopt | 100.0 us | 120.0 us; 1.20 (1.20 to 1.20) | 110.0 us; 1.10 (1.10 to 1.10) | 300.0 us; 3.00 (3.00 to 3.00) |"
+        in text
+    )
+    assert "| 1,000,000 | torch fused | 200.0 us | 240.0 us; 1.20 (1.20 to 1.20) | {behind} |" in text
     assert "A rest is 20 ms, a product one of 512 x 512 matrices" in text
 
 
@@ -68,8 +72,9 @@ def test_calls_stand_beside_the_first_of_their_kind() -> None:
 
 def test_training_has_the_reference_first_and_epochs_of_all_steps() -> None:
     info = {"group": "training", "workload": "digits", "width": 512, "parameters": 300_000, "batch": 16, "steps_per_epoch": 113}
+    info["round_trips"] = [345.2, 53.4]
     own = {"update_share": 0.5, "losses": {"steps": [1], "values": [0.25]}}
     seconds = {"cython": np.full(3, 1e-3), "numpy": np.full(3, 6e-3)}
     lines = training(Record(MACHINE, "", [Row(info, seconds, dict.fromkeys(seconds, own))])).splitlines()
-    assert "| numpy | 6.00 ms | 2,667 | 678.00 ms | 50 % | 1 (reference) | 0.250000 |" in lines[2]
-    assert "| cython | 1.00 ms | 16,000 | 113.00 ms | 50 % | 6.00 (6.00 to 6.00) | 0.250000 |" in lines[3]
+    assert "| numpy | 6.00 ms | 2,667 | 678.00 ms | 50 % | 1 (reference) | 0.250000 | 345 to 53 ns |" in lines[2]
+    assert "| cython | 1.00 ms | 16,000 | 113.00 ms | 50 % | 6.00 (6.00 to 6.00) | 0.250000 | 345 to 53 ns |" in lines[3]

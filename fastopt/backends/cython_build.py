@@ -63,9 +63,10 @@ def probe(compiler: Any) -> Probe:
     found.threads = compiler.compiler_type != "msvc" and _compiles(compiler, text, THREAD_FLAGS, link=True)
     if not found.threads:
         found.missing.append("POSIX threads (steps of compiled kernels run in one thread)")
-    text = "#define _GNU_SOURCE\n#include <sched.h>\nint main(void) { cpu_set_t s; CPU_ZERO(&s); sched_getaffinity(0, sizeof s, &s);\n"
+    text = "#define _GNU_SOURCE\n#include <pthread.h>\n#include <sched.h>\nint main(void) { cpu_set_t s; CPU_ZERO(&s);\n"
+    text += "sched_getaffinity(0, sizeof s, &s); pthread_setaffinity_np(pthread_self(), sizeof s, &s);\n"
     text += "return sched_setaffinity(0, sizeof s, &s) + sched_getcpu() + CPU_COUNT(&s); }\n"
-    found.placement = found.threads and _compiles(compiler, text, PLACEMENT_FLAGS, link=True)
+    found.placement = found.threads and _compiles(compiler, text, ["-pthread", *PLACEMENT_FLAGS], link=True)
     if found.threads and not found.placement:
         found.missing.append("calls that tell a thread which CPUs to run on (threads run where the system puts them)")
     found.isas = ["baseline"]

@@ -59,6 +59,7 @@ def test_a_step_between_other_work_stands_beside_the_loop() -> None:
         "| 1,000,000 | fastopt | 100.0 us | 120.0 us; 1.20 (1.20 to 1.20) | 110.0 us; 1.10 (1.10 to 1.10) | 300.0 us; 3.00 (3.00 to 3.00) |"
         in text
     )
+    behind = "220.0 us; 1.10 (1.10 to 1.10) | 600.0 us; 3.00 (3.00 to 3.00)"
     assert f"| 1,000,000 | torch fused | 200.0 us | 240.0 us; 1.20 (1.20 to 1.20) | {behind} |" in text
     assert "A rest is 20 ms, a product one of 512 x 512 matrices" in text
 

@@ -143,6 +143,7 @@ def test_the_build_is_chosen_by_the_cpu(level: int, built: list[str], expected: 
     assert cython_backend.isa.__wrapped__() == expected
 
 
+@pytest.mark.usefixtures("nothing_derived")
 def test_each_build_that_this_cpu_runs_has_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     from fastopt.backends import launched
     from fastopt.crosscheck import cases, compare
@@ -155,5 +156,8 @@ def test_each_build_that_this_cpu_runs_has_the_same_bits(monkeypatch: pytest.Mon
         module = __import__(f"fastopt.backends._kernels_{isa}", fromlist=["KERNELS"])
         monkeypatch.setattr(cython_backend, "_kernels", lambda module=module: module)
         for rule in RULES.values():
+            rule.derived.clear()
             for dtype in (np.float32, np.float64):
                 assert compare(rule, "cython", dtype, cases(rule)[1], special=True, num_threads=1) == 0, (isa, rule.name)
+            address, _ = module.KERNELS[f"{rule.name}_float32"]
+            assert cython_backend.kernel_address(rule, False, "float32") == address, "another build was compared"

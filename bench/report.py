@@ -51,8 +51,8 @@ says how many times longer than the first contender of its call each other one t
 
 The same network from the same start over the same mini-batches, once with NumPy's update and once with the fused one; the
 losses were compared bit for bit while this was measured. Epochs are estimated from the steps timed, where an epoch has more.
-The round trip is that of a cache line between two CPUs, before and after the cell: where it is far above the other rows', the host of a
-virtual machine had them far apart, and all that they share cost more.
+The round trip is that of a cache line between two CPUs, its quartiles over the rounds: where it is far above the other rows', the host
+of a virtual machine had them far apart, and all that they share cost more.
 The reference is NumPy as it is usually written, a new array for every operation; at 512 x 512 most of its time is the system
 handing memory out page by page, and an update written with `out=` and kept buffers takes about a quarter of it.
 

@@ -172,9 +172,10 @@ def training(record: Record) -> str:
 
 
 def _distance(round_trips: Sequence[float | None]) -> str:
-    """How far apart the CPUs were before and after."""
-    known = [f"{nanoseconds:.0f}" for nanoseconds in round_trips if nanoseconds is not None]
-    return " to ".join(known) + " ns" if known else "-"
+    """How far apart the CPUs were, round by round: the quartiles."""
+    known = [nanoseconds for nanoseconds in round_trips if nanoseconds is not None]
+    first, third = np.percentile(known, [25, 75]) if known else (0.0, 0.0)
+    return f"{first:.0f} to {third:.0f} ns" if known else "-"
 
 
 def between(record: Record) -> str:

@@ -13,7 +13,7 @@ where one of these does not hold, the assertion below fails and the row is not r
 BLAS keeps the number of threads that it has by default, as in a user's process. Its idle threads poll for a while, and so
 do OpenMP's: what they take from each other where cores are few is part of what a step costs there, and is in the figures.
 
-A round trip of a cache line between two CPUs is timed before and after each cell. Both of them write parts of every
+A round trip of a cache line between two CPUs is timed before each round. Both of them write parts of every
 gradient and parameter here, so it decides on what the update and the products cost; and a host may move a virtual machine's CPUs
 from one moment to the next.
 
@@ -103,8 +103,6 @@ EFFORTS = {
     "full": Effort(FULL, set(FULL), seconds=12.0, rounds=30),
 }
 FEWEST_ROUNDS = 3
-BLAS_SETTLES = 0.2
-"""Seconds until OpenBLAS's threads have gone to sleep after a product."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -169,13 +167,13 @@ def _measured(effort: Effort, cell: Cell) -> Row:
     names = _contenders(every=cell in effort.every_backend)
     trainings = {name: Training(workload, network, batch, name) for name in names}
 
-    before = round_trip()
+    distances = []
     with without_collector():
         steps, rounds = _warm_up(list(trainings.values()), effort)
-        for name in in_turns(names, rounds):
+        for turn, name in enumerate(in_turns(names, rounds)):
+            if turn % len(names) == 0:
+                distances.append(round_trip())
             trainings[name].block(steps)
-    time.sleep(BLAS_SETTLES)
-    after = round_trip()
 
     reference = trainings[REFERENCE]
     for name, training in trainings.items():
@@ -198,7 +196,7 @@ def _measured(effort: Effort, cell: Cell) -> Row:
         "steps_timed": steps * rounds,
         "steps_per_epoch": steps_per_epoch(workload.samples, batch),
         "denormal_state": _denormal_share(reference),
-        "round_trips": [before, after],
+        "round_trips": distances,
     }
     own = {
         name: {

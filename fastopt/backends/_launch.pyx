@@ -60,7 +60,7 @@ if fastopt_pool_start():
     raise ImportError("the thread pool cannot be told of forks: pthread_atfork failed")
 
 
-def round_trip(int first, int second, long turns=2000):
+def round_trip(int first, int second, long turns=300):
     """Nanoseconds in which a cache line goes from one CPU to another and back; 0 where that cannot be found out."""
     cdef double found
     with nogil:

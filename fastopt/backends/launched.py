@@ -58,12 +58,13 @@ def _help(rule: Rule, elements: int, itemsize: int, threads: int) -> tuple[bool,
 
 
 def round_trip() -> float | None:
-    """Nanoseconds in which a cache line goes between the first two CPUs of this process and back, at best of a few tries.
+    """Nanoseconds in which a cache line goes between the first two CPUs of this process and back.
 
-    None where that cannot be found out. On a virtual machine it may change while a program runs, as the host moves its CPUs.
+    At best of some short tries, in some of which others may have had a CPU. None where that cannot be found out. On a virtual machine it
+    may change while a program runs, as the host moves its CPUs.
     """
     cpus = sorted(os.sched_getaffinity(0))[:2] if hasattr(os, "sched_getaffinity") else []
-    found = [_launch.round_trip(*cpus) for _ in range(3)] if _launch is not None and len(cpus) == 2 else []
+    found = [_launch.round_trip(*cpus) for _ in range(10)] if _launch is not None and len(cpus) == 2 else []
     return min(filter(None, found), default=None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .records import Record, load, ratio
-from .tables import table, time_of
+from .tables import distance_of, table, time_of
 
 __all__ = ["BASELINE", "figures", "replaced"]
 
@@ -33,7 +33,8 @@ def figures(record: Record) -> str:
         share, left = (100 * row.own[name]["update_share"] for name in ("numpy", row.subject))
         text += "\nTraining a NumPy network on scikit-learn's digits (512 x 512, batch 16): replacing NumPy's update makes the whole\n"
         text += f"step {faster.median:.1f} times faster, with losses equal to the last bit; the update's share of the step falls from\n"
-        text += f"{share:.0f} % to {left:.0f} %.\n"
+        text += f"{share:.0f} % to {left:.0f} %. (A cache line's round trip between the CPUs took {distance_of(row['round_trips'])};\n"
+        text += "where a host puts them five times as far apart, both parts of the step cost more.)\n"
     return text
 
 

@@ -8,7 +8,21 @@ import numpy as np
 
 from .records import Record, Row, ratio
 
-__all__ = ["between", "bytes_of", "calls", "every_step", "first_steps", "machine", "mark", "peers", "steps", "table", "time_of", "training"]
+__all__ = [
+    "between",
+    "bytes_of",
+    "calls",
+    "distance_of",
+    "every_step",
+    "first_steps",
+    "machine",
+    "mark",
+    "peers",
+    "steps",
+    "table",
+    "time_of",
+    "training",
+]
 
 IN_BETWEEN = ("in a loop", "after a rest", "20 from a rest", "between products")
 """What goes before a step; a contender of `bench.test_between` is named by who makes it and this."""
@@ -163,7 +177,7 @@ def training(record: Record) -> str:
                     f"{100 * r.own[backend]['update_share']:.0f} %",
                     speedup,
                     f"{r.own[backend]['losses']['values'][-1]:.6f}",
-                    _distance(r["round_trips"]),
+                    distance_of(r["round_trips"]),
                 ]
             )
     head = ["workload", "width", "parameters", "batch", "backend", "training step", "samples/s", "epoch"]
@@ -171,11 +185,11 @@ def training(record: Record) -> str:
     return table(head, body) if body else "No such rows in this record.\n"
 
 
-def _distance(round_trips: Sequence[float | None]) -> str:
+def distance_of(round_trips: Sequence[float | None]) -> str:
     """How far apart the CPUs were, round by round: the quartiles."""
     known = [nanoseconds for nanoseconds in round_trips if nanoseconds is not None]
-    first, third = np.percentile(known, [25, 75]) if known else (0.0, 0.0)
-    return f"{first:.0f} to {third:.0f} ns" if known else "-"
+    quartiles = [f"{value:.0f}" for value in np.percentile(known, [25, 75])] if known else ["-"]
+    return " to ".join(dict.fromkeys(quartiles)) + " ns" * bool(known)
 
 
 def between(record: Record) -> str:

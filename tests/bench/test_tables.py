@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bench.records import Record, Row
-from bench.tables import IN_BETWEEN, between, calls, peers, steps, time_of, training
+from bench.tables import IN_BETWEEN, between, calls, distance_of, peers, steps, time_of, training
 
 MACHINE: dict[str, Any] = {"caches": {"L1": 32_768, "L2": 1_048_576}}
 
@@ -69,6 +69,12 @@ def test_calls_stand_beside_the_first_of_their_kind() -> None:
     text = calls(Record(MACHINE, "", [row]))
     assert "| build, 1 x 1,000 | fastopt cython | 100.0 us | 1 |" in text
     assert "| build, 1 x 1,000 | torch fused | 50.0 us | 0.50 (0.50 to 0.50) |" in text
+
+
+def test_distances_are_quartiles() -> None:
+    assert distance_of([60.2, 300.0, 60.4, None, 59.9]) == "60 to 120 ns"
+    assert distance_of([60.2, 59.9]) == "60 ns"
+    assert distance_of([None]) == distance_of([]) == "-"
 
 
 def test_training_has_the_reference_first_and_epochs_of_all_steps() -> None:

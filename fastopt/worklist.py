@@ -72,6 +72,9 @@ class WorkList:
     recording = False
     """Whether a step is captured instead of made, as it can be on a device."""
 
+    gather: Callable[[list[Any]], bool] = staticmethod(not_known)
+    """Whether these gradients can all be used as they lie, and then their addresses are written down; else ask `refresh`."""
+
     def __init__(
         self,
         params: Sequence[Array],
@@ -110,9 +113,6 @@ class WorkList:
         self.extents = extents
         if Gatherer is not None:
             self.gather = Gatherer(self.params, self.dtype.num, self.addresses, extents.low, extents.high)
-
-    gather: Callable[[list[Any]], bool] = staticmethod(not_known)
-    """Whether these gradients can all be used as they lie, and then their addresses are written down; else ask `refresh`."""
 
     def refresh(self, gradients: list[Any], stream: None = None) -> None:
         """Takes the gradients of the coming step: checks each, and writes down where it lies.

@@ -70,8 +70,8 @@ class Optimizer:
         "auto", "numpy", "numba" or "cython" for NumPy arrays, "auto" or "cuda" for device arrays. "auto" is FASTOPT_BACKEND
         where set, else the cheapest one that is there. Results are the same bits in all of them.
     num_threads
-        The most threads that a step may use; None is FASTOPT_NUM_THREADS where set, else every core. Small steps
-        run in one thread. Results do not depend on it.
+        The most threads that a step may use; None is FASTOPT_NUM_THREADS where set, else every core. Small steps run in one
+        thread, and none in more than there are CPUs that the calling thread may use. Results do not depend on it.
     **hyperparameters
         The rule's own, by name.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench.interleave import Contender
 
 
@@ -22,3 +24,12 @@ class Counted:
             self.seconds += takes
 
         return Contender(step, now=self.now)
+
+    def prepared(self, takes: float, made: list[str], **options: Any) -> Contender:
+        """One that half a second of preparing goes before; `made` gets what it did, in order."""
+
+        def did(what: str, seconds: float) -> None:
+            made.append(what)
+            self.seconds += seconds
+
+        return Contender(lambda: did("step", takes), lambda: did("prepared", 0.5), now=self.now, **options)

@@ -35,37 +35,16 @@ def test_seconds_are_those_of_one_step_by_the_clock_that_was_given() -> None:
 
 
 def test_preparing_is_not_timed_and_is_paid_out_of_the_budget() -> None:
-    clock = Counted()
     made: list[str] = []
-
-    def prepare() -> None:
-        made.append("prepared")
-        clock.seconds += 0.5
-
-    def step() -> None:
-        made.append("step")
-        clock.seconds += 0.25
-
-    rounds = interleave({"a": Contender(step, prepare, steps=2, now=clock.now)}, 2 * 0.75 * 5)
+    rounds = interleave({"a": Counted().prepared(0.25, made, steps=2)}, 2 * 0.75 * 5)
     assert rounds.seconds == {"a": [0.25] * 5}
     assert rounds.steps == {"a": 2}
     assert made == ["prepared", "step"] * (1 + 2 + 2 * 5)  # a first one and a block to warm up; a step as long as this needs none later
 
 
 def test_several_steps_may_follow_what_goes_before_them() -> None:
-    clock = Counted()
     made: list[str] = []
-
-    def prepare() -> None:
-        made.append("prepared")
-        clock.seconds += 0.5
-
-    def step() -> None:
-        made.append("step")
-        clock.seconds += 2**-10
-
-    contender = Contender(step, prepare, burst=3, now=clock.now)
-    assert contender.block(6) == 6 * 2**-10
+    assert Counted().prepared(2**-10, made, burst=3).block(6) == 6 * 2**-10
     assert made == ["prepared", "step"] + ["prepared", "step", "step", "step"] * 2
 
 

@@ -140,6 +140,26 @@ def test_a_run_can_be_made_to_fail_on_it(tmp_path: Path) -> None:
     assert "test_planted[twice the work] -" not in said
 
 
+def test_the_benchmarks_themselves_are_compared_with_a_run_of_another_revision(tmp_path: Path) -> None:
+    """With the project's own settings, where warnings are errors, and one of them says that the machine is described otherwise."""
+    root = Path(__file__).parent.parent.parent
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    command = [sys.executable, "-m", "pytest", "bench/test_calls.py", "--profile=smoke", "-k", "functional", "-p", "no:cacheprovider"]
+
+    def run(*options: str) -> str:
+        done = subprocess.run([*command, *options], cwd=root, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    run(f"--benchmark-json={first}")
+    content = json.loads(first.read_text())
+    content["machine_info"]["fastopt"]["revision"] = "another"
+    first.write_text(json.dumps(content))
+    said = run(f"--benchmark-json={second}", f"--benchmark-compare={first}", "--benchmark-compare-fail=median:100000%")
+    assert "Benchmark machine_info is different" in said
+    assert "first" in said
+
+
 def test_where_measuring_fails_it_fails_for_every_contender_and_is_not_tried_again(tmp_path: Path) -> None:
     wrong = PLANTED.replace("    clock = Counted()", "    raise AssertionError('3 ULP from the reference')")
     done = _run(tmp_path, wrong)

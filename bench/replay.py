@@ -62,7 +62,7 @@ class Figures:
         if cell not in self.rows:
             try:
                 self.rows[cell] = measure()
-            except Exception as error:
+            except Exception as error:  # whatever it is: it is raised on, and told to the cell's other contenders
                 self.failures[cell] = f"{type(error).__name__}: {error}"
                 raise
         row = self.rows[cell]

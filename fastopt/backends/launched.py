@@ -89,7 +89,9 @@ class LaunchedRunner:
     def run(self, gradients: list[Any], step: int, settings: Settings, grad_scale: float) -> None:
         """One step, on the gradients that the work list was refreshed with."""
         if settings is not self.settings:
-            self.settings, self.scalars = settings, self.rule.scalars_with(settings.hyperparameters)
+            # in this order: another thread that steps the same optimizer must not take the old scalars for the new settings'
+            self.scalars = self.rule.scalars_with(settings.hyperparameters)
+            self.settings = settings
         self.update(self.scalars(step, settings.lr), settings.direction / grad_scale, settings.decay)
 
     @cached_property

@@ -74,7 +74,7 @@ static int kernel(const int64_t* addresses, Py_ssize_t width, const int64_t* row
     done_on[first] = made_up_getcpu();
     done_by_caller[first] = is_caller;
     if (stuck_until_brought && !is_caller)
-        while (!atomic_load(&brought))
+        for (int k = 0; k < 10000 && !atomic_load(&brought); k++) /* a second: who is not brought by then never will be */
             usleep(100);
     else if (piece_takes_us)
         usleep((useconds_t)piece_takes_us);

@@ -160,7 +160,7 @@ def test_a_helper_that_lost_its_cpu_is_brought_to_the_callers(machine: Machine) 
     """In the middle of a piece, which nobody else can end."""
     machine.has({0, 1}, caller=0)
     assert machine.settled(2) == {1}
-    assert machine.job(2, stuck=True) == [1]  # or it would be stuck for ever
+    assert machine.job(2, stuck=True) == [1]
     assert machine.pool.brought_in_this_job() >= 1
 
 

@@ -3,11 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-COMPILED := setup.py pyproject.toml $(wildcard fastopt/*.pxd fastopt/*.pyx fastopt/*/*.pyx fastopt/backends/*.h fastopt/rules/*.py) \
+COMPILED := setup.py pyproject.toml $(wildcard fastopt/*/*.pxd fastopt/*/*.pyx fastopt/host/*.h fastopt/rules/*.py) \
 	fastopt/transcribe.py fastopt/backends/cython_source.py fastopt/backends/cython_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-full bench-cuda bench-smoke test lint check report peers readme-figures clean
+.PHONY: help bench bench-full bench-cuda bench-smoke baseline test lint check report peers readme-figures documents clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -29,8 +29,9 @@ bench-cuda: $(VENV)/test $(VENV)/frameworks $(VENV)/cuda  ## check and measure o
 bench-smoke: $(VENV)/bench  ## does the benchmark run at all (a minute)
 	$(BIN)/fastopt bench --profile smoke --output reports/.scratch/smoke
 
-test: $(VENV)/test  ## the tests
-	$(BIN)/python -m pytest tests
+test: $(VENV)/test  ## the tests, spread over the cores
+	$(BIN)/python -m pytest tests -m 'not alone' --numprocesses auto --maxprocesses 16 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest tests -m alone
 
 lint: $(VENV)/test $(VENV)/lint  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -45,12 +46,21 @@ report: $(VENV)/bench  ## the report once more, from the record of the last run
 
 peers: $(VENV)/frameworks  ## install PyTorch, JAX, optax and thinc to measure and test beside
 
+baseline: $(VENV)/bench $(VENV)/frameworks  ## measure reports/baseline and the README's figures anew, before a release
+	$(BIN)/fastopt bench --profile quick --output reports/.scratch/baseline
+	$(BIN)/fastopt report --record reports/.scratch/baseline/record.json --output reports/baseline
+	$(BIN)/python -m bench.readme
+	$(BIN)/python -m bench.baseline
+
+documents: $(VENV)/bench  ## write what follows from the families: the README's table, and the types of the optimizers' constructors
+	$(BIN)/python -m fastopt.optimizers.documents
+
 readme-figures: $(VENV)/bench  ## write the README's figures from reports/baseline
 	$(BIN)/python -m bench.readme
 
 clean:  ## remove the environment and all that was built
 	rm -rf $(VENV) build dist *.egg-info reports/.scratch .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
-	rm -f fastopt/*.so fastopt/*/*.so fastopt/backends/_built.json
+	rm -f fastopt/*/*.so fastopt/backends/_built.json
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/python:

@@ -15,13 +15,13 @@ from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, str(Path(__file__).parent))  # the rules are read from this source tree, never from an installed fastopt
 
-from fastopt.backends import cython_build, cython_source
+from fastopt.backends import cython_backend, cython_build, cython_source
 from fastopt.rules import RULES
 
 GENERATED = Path("build", "generated")
-GATHERS, LAUNCH = ("fastopt._gather", "fastopt.cuda._gather"), "fastopt.backends._launch"
+GATHERS, LAUNCH = ("fastopt.host._gather", "fastopt.cuda._gather"), "fastopt.host._launch"
 KERNELS = "fastopt.backends._kernels_"
-HEADERS = sorted(Path("fastopt", "backends").glob("*.h"))
+HEADERS = sorted(Path("fastopt", "host").glob("*.h"))
 NUMPY_API = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
 
 
@@ -31,12 +31,12 @@ def extensions() -> list[Extension]:
     from Cython.Build import cythonize
 
     GENERATED.mkdir(parents=True, exist_ok=True)
-    source = cython_source.module_source(RULES.values())
+    source = cython_source.module_source(kernel for rule in RULES.values() for kernel in cython_backend.ahead(rule))
     found = [
         Extension(
             name,
             [name.replace(".", "/") + ".pyx"],
-            include_dirs=[numpy.get_include(), "fastopt/backends"],
+            include_dirs=[numpy.get_include(), "fastopt/host"],
             define_macros=NUMPY_API,
             depends=[str(header) for header in HEADERS],
         )

@@ -1,63 +1,140 @@
-"""The traffic ceiling: a kernel that moves what a step moves, with next to no arithmetic.
+"""The two ceilings of a step: what its memory traffic takes, and what its arithmetic takes. It cannot be faster than the slower one.
 
-A step reads p, g and each state, and writes p and each state, in place. So does this; it adds, where the step takes
-roots and divides. Copies and triads as STREAM has them are no ceiling for that: a store to memory that was not read
-before brings the line in first, so they move other bytes than they count.
+- `traffic`: a kernel that reads p, g and each state and writes p and each state, in place, as a step does, and only adds. Copies and
+  triads as STREAM has them are no ceiling for that: a store to memory that was not read before brings the line in first, so
+  they move other bytes than they count.
+- `arithmetic`: the very kernel of the step, over and over on so few elements that they stay in the first-level cache.
+
+Both are launched as a step is, by the same threads, with no call around them: below the traffic from which a step is shared out,
+and for the arithmetic always, a launch makes many passes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numpy.typing import NDArray
+
+from fastopt import RULES, Rule, backends
+from fastopt.host.launched import PARALLEL_FROM, launcher
+from fastopt.host.worklist import PIECES, WorkList
+from fastopt.kernel import Kernel, kernel_of
+from fastopt.rules.family import Family
+from fastopt.slots import Slot
 
 from .arrays import filled
+from .interleave import Contender
+from .ours import REFERENCE
+from .records import CEILINGS
 
-__all__ = ["MOST_STATES", "SERIAL_BELOW", "probe"]
+__all__ = ["MOST_STATES", "arithmetic", "ceilings", "names", "traffic"]
 
-MOST_STATES = 3
-"""The most states a rule may have for this probe to know its traffic."""
+IN_CACHE = 512
+"""Elements that stay in the first-level cache with all their streams: 20 KiB for Adam in float64."""
 
-SERIAL_BELOW = 300_000
-"""Bytes of traffic under which one thread is faster than several, as for the kernels."""
-
-
-@njit(error_model="numpy", cache=True, nogil=True)
-def _move(p: Any, g: Any, a: Any, b: Any, c: Any, states: int) -> None:
-    if states == 0:
-        for i in range(p.size):
-            p[i] += g[i]
-    elif states == 1:
-        for i in range(p.size):
-            x, y, z = g[i], a[i], p[i]
-            a[i], p[i] = y + x, z + x
-    elif states == 2:
-        for i in range(p.size):
-            x, y, z, w = g[i], a[i], b[i], p[i]
-            a[i], b[i], p[i] = y + x, z + x, w + x
-    else:
-        for i in range(p.size):
-            x, y, z, w, u = g[i], a[i], b[i], c[i], p[i]
-            a[i], b[i], c[i], p[i] = y + x, z + x, w + x, u + x
+AT_A_TIME = 1_000_000
+"""Elements that a launch of many passes goes over: a thousand times what the launch costs."""
 
 
-@njit(parallel=True, cache=True, nogil=True)
-def _move_shared(p: Any, g: Any, a: Any, b: Any, c: Any, states: int, threads: int) -> None:
-    for thread in prange(threads):
-        start, stop = np.int64(thread) * p.size // threads, (np.int64(thread) + 1) * p.size // threads
-        _move(p[start:stop], g[start:stop], a[start:stop], b[start:stop], c[start:stop], states)
+def move_0(p: float, g: float) -> tuple[float, ...]:
+    return (p + g,)
 
 
-def probe(size: int, states: int, dtype: Any, threads: int) -> Callable[[], object]:
-    """A function that moves the streams of one step of a rule with so many states, over so many parameters."""
+def move_1(p: float, g: float, a: float) -> tuple[float, ...]:
+    return p + g, a + g
+
+
+def move_2(p: float, g: float, a: float, b: float) -> tuple[float, ...]:
+    return p + g, a + g, b + g
+
+
+def move_3(p: float, g: float, a: float, b: float, c: float) -> tuple[float, ...]:
+    return p + g, a + g, b + g, c + g
+
+
+def _no_scalars(step: int, lr: float) -> tuple[float, ...]:
+    return ()
+
+
+_FUNCTIONS: list[Callable[..., tuple[float, ...]]] = [move_0, move_1, move_2, move_3]
+MOVES = [Rule(move.__name__, move, tuple("abc"[:k]), scalars=_no_scalars) for k, move in enumerate(_FUNCTIONS)]
+"""Rules that are in no table: one for each number of states."""
+
+MOST_STATES = len(MOVES) - 1
+"""The most states a rule may have for its traffic to be known here."""
+
+
+def names(rule: str, backend: str) -> list[str]:
+    """The ceilings that are likely to be there: the reference has no kernel, and nothing is launched where no launcher was built."""
+    if launcher() is None:
+        return []
+    known = len(RULES[rule].states) <= MOST_STATES, backend != REFERENCE
+    return [name for name, there in zip(CEILINGS, known, strict=True) if there]
+
+
+def ceilings(rule: str, backend: str, elements: int, dtype: Any, threads: int) -> dict[str, Contender]:
+    """The ceilings of a rule's step over so many parameters, by name."""
+    expected, found = names(rule, backend), {}
+    if "traffic" in expected:
+        found["traffic"] = traffic(elements, len(RULES[rule].states), dtype, threads)
+    if "arithmetic" in expected and (own := arithmetic(RULES[rule], backend, elements, dtype, threads)):
+        found["arithmetic"] = own
+    return found
+
+
+@lru_cache(maxsize=1)  # to fill large arrays takes longer than to time a step on them
+def traffic(elements: int, states: int, dtype: Any, threads: int) -> Contender:
+    """Moves the streams of one step of a rule with so many states."""
     if not 0 <= states <= MOST_STATES:
-        raise ValueError(f"states: expected 0 to {MOST_STATES}, the numbers this probe has a loop for; received {states}")
-    p, g, *held = (filled(size, dtype, 50 + i) for i in range(2 + states))
-    g *= np.dtype(dtype).type(1e-6)  # it is added over and over
-    a, b, c = (held + [np.empty(0, dtype)] * MOST_STATES)[:MOST_STATES]
-    traffic = size * np.dtype(dtype).itemsize * (3 + 2 * states)
-    if threads == 1 or traffic < SERIAL_BELOW:
-        return lambda: _move(p, g, a, b, c, states)
-    return lambda: _move_shared(p, g, a, b, c, states, threads)
+        raise ValueError(f"states: expected 0 to {MOST_STATES}, the numbers this probe has a kernel for; received {states}")
+    rule, kind = MOVES[states], np.dtype(dtype)
+    p, g, *held = (filled(elements, dtype, 50 + i) for i in range(2 + states))
+    g *= kind.type(1e-6)  # it is added over and over
+    kernel = kernel_of(rule, False, kind.name, kind.name, kind.name)
+    work = WorkList(kernel, [p], [held], ["p"], ["g"], threads, [0])
+    work.refresh([g])
+    address = backends.load("numba").kernel_address(kernel)
+    if _threads(kernel, elements, threads) > 1:
+        return Contender(_launch(address, work, work.rows, work.pieces, threads, (), g))
+    passes = max(1, AT_A_TIME // max(1, elements))
+    step = _launch(address, work, np.tile(work.rows, (passes, 1)), np.array([[0, passes * len(work.rows)]]), 1, (), g)
+    return Contender(step, makes=passes)
+
+
+def arithmetic(rule: Rule, backend: str, elements: int, dtype: Any, threads: int) -> Contender | None:
+    """Does what a step computes, or None where the backend has no kernel to be called by its address."""
+    kind = np.dtype(dtype)
+    kernel = kernel_of(rule, False, kind.name, kind.name, kind.name)
+    address = backends.load(backend).kernel_address(kernel)
+    if address is None:
+        return None
+    threads = _threads(kernel, elements, threads)
+    pieces = threads * PIECES  # each has elements of its own, whichever thread takes it
+    arrays = [[filled(IN_CACHE, dtype, i * pieces + k) for k in range(pieces)] for i in range(2)]
+    states = [[np.zeros_like(p) for _ in rule.states] for p in arrays[0]]
+    work = WorkList(kernel, arrays[0], states, ["p"] * pieces, ["g"] * pieces, threads, range(0, 2 * pieces, 2))
+    work.refresh(arrays[1])
+    passes = AT_A_TIME // (IN_CACHE * pieces)
+    rows = np.repeat([[k, 0, IN_CACHE] for k in range(pieces)], passes, axis=0)
+    bounds = np.arange(pieces + 1) * passes
+    scalars = Slot(rule, Family.of(rule).settle({"lr": 1e-4}).settings, steps=9).scalars()
+    step = _launch(address, work, rows, np.stack([bounds[:-1], bounds[1:]], axis=1), threads, scalars, arrays[1])
+    return Contender(step, makes=IN_CACHE * pieces * passes / elements)
+
+
+def _threads(kernel: Kernel, elements: int, threads: int) -> int:
+    """How many a step over so many elements is shared out to."""
+    return threads if elements * kernel.bytes_per_parameter >= PARALLEL_FROM else 1
+
+
+def _launch(
+    address: int | None, work: WorkList, rows: NDArray[Any], pieces: NDArray[Any], threads: int, scalars: tuple[float, ...], kept: Any
+) -> Callable[[], object]:
+    """A call of the kernel at an address over rows of a work list; `kept` are the gradients, which the list does not hold."""
+    rows, pieces = (np.ascontiguousarray(array, np.int64) for array in (rows, pieces))
+    kernel = work.kernel
+    run = launcher().Launcher(address, kernel.scalar_count, work.addresses, rows, pieces, threads, True, kernel.compute == "float64")
+    return lambda: (run(scalars, 1.0, 1.0), work, kept)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fastopt import threads as fastopt_threads
+from fastopt.host import threads as fastopt_threads
 
 from .replay import figures
 
@@ -56,11 +56,8 @@ def profile(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def threads() -> int:
-    """The threads that every contender gets; PyTorch is told where it is installed."""
-    count = fastopt_threads.resolve(None)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(count)
-    return count
+    """The threads that every contender gets."""
+    return fastopt_threads.resolve(None)
 
 
 class _Progress:

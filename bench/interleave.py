@@ -35,8 +35,8 @@ class Contender:
 
     `prepare`, if given, runs untimed before each step (a new gradient, say), or before as many as `burst` says; `polls` says that
     it leaves threads behind that poll, `settle` for how long they are waited for. A block has as many steps as make it long enough,
-    or `steps` where preparing takes much longer than they do. `lead_in` is how many seconds of steps go before a block where it is
-    to begin amid a loop of them. `now` is the clock, in seconds.
+    or `steps` where preparing takes much longer than they do. A call of `step` makes `makes` steps, or a part of one. `lead_in` is how
+    many seconds of steps go before a block where it is to begin amid a loop of them. `now` is the clock, in seconds.
     """
 
     step: Callable[[], object]
@@ -44,6 +44,7 @@ class Contender:
     polls: bool = False
     settle: float = SETTLE
     steps: int | None = None
+    makes: float = 1
     burst: int = 1
     lead_in: float = 0.0
     now: Callable[[], float] = time.perf_counter
@@ -65,10 +66,11 @@ class Contender:
                 if self.now() - start >= self.lead_in:
                     break
         if self.prepare is None:
+            calls = math.ceil(steps / self.makes)
             start = self.now()
-            for _ in range(steps):
+            for _ in range(calls):
                 self.step()
-            return self.now() - start
+            return (self.now() - start) * (steps / (calls * self.makes))
         total = 0.0
         begun = self.now()
         for _ in range(0, steps, self.burst):

@@ -13,8 +13,8 @@ from typing import Any
 import numpy  # noqa: F401  (loads the BLAS whose threads are asked for below)
 
 import fastopt
-from fastopt import threads
-from fastopt.backends import cython_backend, launched
+from fastopt.backends import cython_backend
+from fastopt.host import launched, threads
 
 __all__ = ["describe", "versions"]
 
@@ -32,7 +32,7 @@ def describe() -> dict[str, Any]:
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
-        "packages": versions(PACKAGES),
+        "packages": versions(PACKAGES) | {"fastopt": fastopt.__version__},
         "backends": fastopt.available_backends(),
         "isa": cython_backend.isa() if compiled else None,
         "has_threads": bool(launched.launcher().HAS_THREADS) if compiled else None,

@@ -1,25 +1,35 @@
-"""The report's pictures. matplotlib is drawn to files only; no display is needed."""
+"""The report's pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .records import Record, Row
+import numpy as np
 
-__all__ = ["COLOURS", "PEER_COLOURS", "draw_all", "figure"]
+from .drawing import INK, beside_each_other, figure, looks, of_rows, over_sizes, vertical
+from .markdown import others, time_of
+from .ours import OURS, REFERENCE, ordered
+from .records import CEILING, CEILINGS, Record, Row, ratio
 
-COLOURS = {"cython": "#1b6ca8", "numba": "#e07b39", "numpy": "#8a8a8a", "auto": "#1b6ca8", "ceiling": "#2a2a2a"}
-PEER_COLOURS = ["#1b6ca8", "#e07b39", "#8a8a8a", "#b3314b", "#d98c9f", "#7a3b69", "#4a8f5b", "#c2a83e", "#3aa6a6", "#77674f"]
+__all__ = ["OVERVIEW", "draw_all"]
+
+OVERVIEW = "overview.png"
+"""The picture for those who would rather look than read; it stands in the README too."""
 
 
 def draw_all(record: Record, folder: Path) -> list[tuple[str, str]]:
     """Draws what the record has rows for; returns file names and captions."""
+    throughput = "Throughput of a float32 Adam step over parameters; grey lines: the working set leaves a cache."
     drawings = [
-        ("throughput.png", "Throughput of a float32 Adam step over parameters; grey lines: the working set leaves a cache.", _throughput),
-        ("ceiling.png", "Percent of the traffic ceiling over parameter count, float32, fastest backend.", _ceiling),
+        (OVERVIEW, "How many times longer than fastopt others take for the same float32 step of Adam.", _overview),
+        ("throughput.png", throughput, _throughput),
+        (
+            "ceiling.png",
+            "Percent of the slower ceiling over parameter count: the median of all rules, and from the lowest to the highest.",
+            _ceiling,
+        ),
         ("peers.png", "Time of one float32 Adam step beside the installed peers.", _peers),
         ("share.png", "Share of the training step that the update takes, over mini-batch size.", _share),
         ("losses.png", "Training losses, reference backend and fused backend on top of each other.", _losses),
@@ -27,40 +37,62 @@ def draw_all(record: Record, folder: Path) -> list[tuple[str, str]]:
     return [(name, caption) for name, caption, draw in drawings if draw(record, folder / name)]
 
 
-@contextmanager
-def figure(path: Path, width: float, height: float, columns: int = 1) -> Iterator[list[Any]]:
-    """Axes side by side, saved as a picture in the end."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
-    with plt.rc_context(style):
-        drawn, axes = plt.subplots(1, columns, figsize=(width, height), squeeze=False, layout="constrained")
-        yield list(axes[0])
-        drawn.savefig(path, dpi=150)
-        plt.close(drawn)
+def _overview(record: Record, path: Path) -> bool:
+    """Those peers that every row has, at a size of letters that a phone can show."""
+    rows = record.group("peers")
+    names = [name for name in others(rows) if not name.startswith(OURS) and name != CEILING and all(name in row for row in rows)]
+    if not names:
+        return False
+    subject = rows[0].subject
+    with figure(path, 7, 2 + 0.35 * -(-len(names) // 3) + max(0.72, 0.24 * len(names)) * len(rows), size=15) as (axis,):
+        first, *styles = looks([subject, *names]).values()
+        axis.axvline(1, color=first["color"], lw=5)
+        for name, look, line in zip(names, styles, np.linspace(-0.24, 0.24, len(names)), strict=True):
+            times = [ratio(row.times(name), row.times(subject)).median for row in rows]
+            lines = [i + line for i in range(len(rows))]
+            axis.hlines(lines, 1, times, color=look["color"], lw=3, alpha=0.6)
+            axis.plot(times, lines, ls="", ms=10, label=name, zorder=3, **look)
+        axis.set(xscale="log", xlabel="others' time, in times of fastopt's (blue)")
+        low, high = axis.get_xlim()
+        shown = [times for times in (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if low <= times <= high]
+        axis.set_xticks(shown, [f"{times:g}x" for times in shown], minor=False)
+        axis.set_xticks([], minor=True)
+        of_rows(axis, [f"{row['label'].replace(', fresh', ',' + chr(10) + 'fresh')}\n{time_of(row.median())}" for row in rows])
+        axis.figure.suptitle(
+            "A step of Adam, float32: who takes how many times longer\nRows: tensors x parameters, fastopt's time",
+            ha="left",
+            x=0.02,
+            fontsize=15,
+        )
+        axis.legend(
+            frameon=False, ncols=min(3, len(names)), loc="lower center", bbox_to_anchor=(0.35, 1), handletextpad=0, columnspacing=0.8
+        )
+    return True
 
 
 def _single(rows: Sequence[Row], dtype: str = "float32") -> list[Row]:
     return sorted((r for r in rows if r["tensors"] == 1 and r["dtype"] == dtype), key=lambda r: r["elements"])
 
 
+def _by_backend(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    return {backend: [r for r in rows if r["backend"] == backend] for backend in ordered({r["backend"] for r in rows})}
+
+
 def _throughput(record: Record, path: Path) -> bool:
-    rows = [r for r in _single(record.group("step")) if r["rule"] == "adam"]
-    if not rows:
+    groups = _by_backend([r for r in _single(record.group("step")) if r["rule"] == "adam"])
+    if not groups:
         return False
     with figure(path, 8, 4.5) as (axis,):
-        for backend in dict.fromkeys(r["backend"] for r in rows):
-            own = [r for r in rows if r["backend"] == backend]
-            axis.plot([r["elements"] for r in own], [r.gigabytes_per_second() for r in own], "o-", color=COLOURS[backend], label=backend)
-        best = [r for r in rows if r["backend"] == rows[-1]["backend"] and "ceiling" in r.seconds]
-        speeds = [r.gigabytes_per_second("ceiling") for r in best]
-        axis.plot([r["elements"] for r in best], speeds, "--", color=COLOURS["ceiling"], label="ceiling (same traffic, no arithmetic)")
+        for backend, look in reversed(looks(groups).items()):  # the first one on top
+            own = groups[backend]
+            axis.plot([r["elements"] for r in own], [r.gigabytes_per_second() for r in own], "-", label=backend, **look)
+        for name, style in zip(CEILINGS, ("--", ":"), strict=True):
+            if own := [r for r in next(iter(groups.values())) if name in r]:
+                axis.plot(
+                    [r["elements"] for r in own], [r.gigabytes_per_second(name) for r in own], style, color=INK, label=f"{name} alone"
+                )
         for level, size in record.machine["caches"].items():
-            axis.axvline(size / 16, color="#bbbbbb", lw=1)
-            axis.annotate(f" {level}", (size / 16, 1), xycoords=("data", "axes fraction"), va="top", color="#888888")
+            vertical(axis, size / 16, level)
         axis.set(xscale="log", yscale="log", xlabel="parameters", ylabel="GB/s (28 bytes a parameter)")
         axis.set_title("Adam, float32, one tensor", loc="left")
         axis.legend(frameon=False)
@@ -68,23 +100,13 @@ def _throughput(record: Record, path: Path) -> bool:
 
 
 def _ceiling(record: Record, path: Path) -> bool:
-    rows = [r for r in _single(record.group("step")) if r["backend"] != "numpy" and r.percent_of_ceiling() is not None]
-    if not rows:
+    groups = _by_backend([r for r in _single(record.group("step")) if CEILING in r and r["backend"] != REFERENCE])
+    if not groups:
         return False
-    backend = "cython" if any(r["backend"] == "cython" for r in rows) else "numba"
-    rules = list(dict.fromkeys(r["rule"] for r in rows))
-    with figure(path, 8, 4.8) as (axis,):
-        import matplotlib
-
-        shades = matplotlib.colormaps["viridis"]
-        for k, rule in enumerate(rules):
-            own = [r for r in rows if r["rule"] == rule and r["backend"] == backend]
-            colour = shades(k / max(1, len(rules) - 1) * 0.9)
-            axis.plot([r["elements"] for r in own], [r.percent_of_ceiling() for r in own], "o-", ms=3, color=colour, label=rule)
-        axis.axhline(100, color=COLOURS["ceiling"], lw=1, ls="--")
-        axis.set(xscale="log", ylim=(0, 130), xlabel="parameters", ylabel="percent of the ceiling")
-        axis.set_title(f"{backend}, float32: first the call, then the arithmetic, then the memory", loc="left", fontsize=10)
-        axis.legend(frameon=False, fontsize=8, ncols=2)
+    with figure(path, 1 + 4.5 * len(groups), 4.5, len(groups), shared=True) as axes:
+        for axis, (backend, rows), look in zip(axes, groups.items(), looks(groups).values(), strict=True):
+            over_sizes(axis, rows, lambda row: row.percent_of_ceiling() or 0.0, "slower ceiling", look["color"])
+            axis.set_title(f"{backend}, float32", loc="left")
     return True
 
 
@@ -92,19 +114,10 @@ def _peers(record: Record, path: Path) -> bool:
     rows = record.group("peers")
     if not rows:
         return False
-    names = list(dict.fromkeys(name for r in rows for name in r.seconds))
-    with figure(path, 9, 0.9 + 0.62 * len(rows)) as (axis,):
-        for k, name in enumerate(names):
-            own = [(i, r) for i, r in enumerate(rows) if name in r.seconds]
-            marker = {"ceiling": "|"}.get(name, "D" if name.startswith("fastopt") else "o")
-            x = [r.median(name) * 1e6 for _, r in own]
-            colour = COLOURS["ceiling"] if name == "ceiling" else PEER_COLOURS[k % len(PEER_COLOURS)]
-            axis.plot(x, [i for i, _ in own], marker, color=colour, ms=12 if marker == "|" else 7, label=name, alpha=0.9)
-        axis.set(xscale="log", xlabel="microseconds a step (further left is faster)")
-        axis.set_yticks(range(len(rows)), [r["label"] for r in rows])
-        axis.invert_yaxis()
+    names = list(dict.fromkeys(name for r in rows for name in r.steps))
+    with figure(path, 9, max(0.9 + 0.62 * len(rows), 0.8 + 0.25 * len(names))) as (axis,):
+        beside_each_other(axis, rows, names, CEILING)
         axis.set_title("Adam, float32", loc="left")
-        axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return True
 
 
@@ -122,9 +135,9 @@ def _share(record: Record, path: Path) -> bool:
         return False
     with figure(path, 4 * len(series), 3.8, len(series)) as axes:
         for axis, ((workload, width), rows) in zip(axes, series.items(), strict=True):
-            for backend in rows[0].seconds:
+            for backend, look in looks(rows[0].seconds).items():
                 shares = [100 * r.own[backend]["update_share"] for r in rows]
-                axis.plot([r["batch"] for r in rows], shares, "o-", color=COLOURS.get(backend, "#4a8f5b"), label=backend)
+                axis.plot([r["batch"] for r in rows], shares, "-", label=backend, **look)
             axis.set(xscale="log", ylim=(0, 100), xlabel="mini-batch size", ylabel="update, percent of the step")
             axis.set_title(f"{workload}, width {width}", loc="left")
             axis.legend(frameon=False)
@@ -137,10 +150,11 @@ def _losses(record: Record, path: Path) -> bool:
         return False
     with figure(path, 4 * len(series), 3.6, len(series)) as axes:
         for axis, ((workload, width), rows) in zip(axes, series.items(), strict=True):
-            row = max(rows, key=lambda r: len(r.own["numpy"]["losses"]["values"]))
-            for k, (backend, curve) in enumerate((name, own["losses"]) for name, own in row.own.items()):
-                look = {"lw": 5, "alpha": 0.35} if k == 0 else {"lw": 1.4}
-                axis.plot(curve["steps"], curve["values"], color=COLOURS.get(backend, "#4a8f5b"), label=backend, **look)
+            row = max(rows, key=lambda r: len(r.own[REFERENCE]["losses"]["values"]))
+            for k, (backend, look) in enumerate(looks(row.own).items()):
+                curve: dict[str, Any] = row.own[backend]["losses"]
+                width_of_line = {"lw": 5, "alpha": 0.35} if k == 0 else {"lw": 1.4}
+                axis.plot(curve["steps"], curve["values"], color=look["color"], label=backend, **width_of_line)
             axis.set(xlabel="step", ylabel="loss", yscale="log")
             axis.set_title(f"{workload}, width {width}, batch {row['batch']}", loc="left")
             axis.legend(frameon=False)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from .baseline import BASELINE, ROOT
+from .markdown import others, table, time_of
+from .ours import OURS, REFERENCE
 from .records import Record, load, ratio
-from .tables import distance_of, table, time_of
+from .tables import distance_of
 
-__all__ = ["BASELINE", "figures", "replaced"]
+__all__ = ["figures", "replaced"]
 
-ROOT = Path(__file__).parent.parent
-BASELINE = ROOT / "reports" / "baseline" / "record.json"
 BEGIN, END = "<!-- figures: begin (written from the baseline by `make readme-figures`) -->\n", "<!-- figures: end -->"
 
 
@@ -18,19 +17,20 @@ def figures(record: Record) -> str:
     """Adam beside its peers, and digits at batch 16, in a few lines."""
     rows = record.group("peers")
     subject = rows[0].subject
-    others = [n for n in dict.fromkeys(name for row in rows for name in row.seconds) if n != subject and not n.startswith("fastopt")]
+    names = [name for name in others(rows) if not name.startswith(OURS)]
     body = []
     for row in rows:
-        ratios = [f"{ratio(row.seconds[n], row.seconds[subject]).median:.2f}" if n in row.seconds else "-" for n in others]
+        ratios = [f"{ratio(row.times(name), row.times(subject)).median:.2f}" if name in row else "-" for name in names]
         body.append([row["label"], time_of(row.median()), *ratios])
     machine = record.machine
     text = f"float32 Adam through the public `step()`, on {machine['threads']} cores of an {machine['cpu']}. The columns after fastopt's "
-    text += "time say how many times longer the others took, in turns within one run (below 1, fastopt loses); the *ceiling* moves the "
-    text += "same bytes with next to no arithmetic.\n\n" + table(["tensors x parameters", subject, *others], body)
+    text += "time say how many times longer the others took, in turns within one run (below 1, fastopt loses); the *ceiling* is what "
+    text += f"the memory traffic alone takes, or the arithmetic alone, whichever is slower. Measured at {machine['revision']}.\n\n"
+    text += table(["tensors x parameters", subject, *names], body)
     training = [r for r in record.group("training") if (r["workload"], r["batch"], r["width"], r["sweep"]) == ("digits", 16, 512, "batch")]
     for row in training:
-        faster = ratio(row.seconds["numpy"], row.seconds[row.subject])
-        share, left = (100 * row.own[name]["update_share"] for name in ("numpy", row.subject))
+        faster = ratio(row.seconds[REFERENCE], row.seconds[row.subject])
+        share, left = (100 * row.own[name]["update_share"] for name in (REFERENCE, row.subject))
         text += "\nTraining a NumPy network on scikit-learn's digits (512 x 512, batch 16): replacing NumPy's update makes the whole\n"
         text += f"step {faster.median:.1f} times faster, with losses equal to the last bit; the update's share of the step falls from\n"
         text += f"{share:.0f} % to {left:.0f} %. (A cache line's round trip between the CPUs took {distance_of(row['round_trips'])};\n"

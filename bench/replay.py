@@ -55,7 +55,8 @@ class Figures:
     def hand_over(self, benchmark: Any, cell: str, contender: str, measure: Callable[[], Row]) -> None:
         """Enters one contender's rounds, measuring the cell if none of its contenders did; the cell is pytest-benchmark's group.
 
-        Where measuring failed it fails for every contender, and is not tried again.
+        Where measuring failed it fails for every contender, and is not tried again; a contender that turned out not to be there is
+        skipped.
         """
         if cell in self.failures:
             pytest.fail(f"{cell}: {self.failures[cell]}", pytrace=False)
@@ -66,6 +67,8 @@ class Figures:
                 self.failures[cell] = f"{type(error).__name__}: {error}"
                 raise
         row = self.rows[cell]
+        if contender not in row.seconds:
+            pytest.skip(f"{cell}: {contender} is not there on this machine")
         seconds = row.seconds[contender].tolist()
         benchmark.group = cell
         benchmark.extra_info.update(row.about(contender))

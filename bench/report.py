@@ -11,12 +11,13 @@ __all__ = ["write"]
 
 PAGE = """# fastopt: benchmark report
 
-Written by `fastopt report` from [record.json](record.json), the raw record of one run of `fastopt bench`.
+Written by `fastopt report` from [record.json](record.json), the record of one run of `fastopt bench`.
 How to read it: a *step* is one call of the public `step()`, its gradients' addresses gathered and checked. *GB/s* counts the
-bytes that a step must move at the least (each array read once, and written once where it changes). The *ceiling* is a
-kernel that moves the same bytes with next to no arithmetic, timed in turns with the step. Ratios are medians of the
-ratios of rounds that alternate within one process; times of different rows come from different moments of a machine that
-may be shared, so compare ratios rather than times.
+bytes that a step must move at the least (each array read once, and written once where it changes). A step has two *ceilings*, timed
+in turns with it, with no call around them: the *traffic* is a kernel that moves the same bytes and only adds; the *arithmetic* is the
+step's own kernel on so few elements that they stay in the first-level cache. The *ceiling* is the slower one, round by round.
+A percent or two above 100 is where arrays happen to lie. Ratios are medians of the ratios of rounds that alternate within one process;
+times of different rows come from different moments of a machine that may be shared, so compare ratios rather than times.
 
 ## Machine
 
@@ -42,9 +43,10 @@ its optimizer uses, and would cost it less than NumPy's do.
 {between}
 ## What a call costs
 
-What is not the kernel's work: a step by `fastopt.functional`, building an Adam, a step of a hundred parameters, and a list of tensors of
-which every second one is float64, beside the same list in one dtype and beside an optimizer for each dtype. The last column
-says how many times longer than the first contender of its call each other one takes; below 1 it is faster.
+What is not the kernel's work: a step by `fastopt.functional`, building an Adam, a step of a hundred parameters, a list of tensors of
+which every second one is float64, beside the same list in one dtype and beside an optimizer for each dtype, the options of a step, and
+saving and loading the state, in memory and in a file (fastopt's is on the disk when `save` returns, `torch.save` leaves that to the
+system). The last column says how many times longer than the first contender of its call each other one takes; below 1 it is faster.
 
 {calls}
 ## Training on real data
@@ -69,13 +71,19 @@ In new processes; `build` is the constructor, which imports the backend and, wit
 
 
 def write(record_path: Path, folder: Path) -> Path:
-    """Writes README.md, steps.md and the plots into a folder; returns the page's path. A GPU's record has a page of its own."""
+    """Writes README.md, steps.md and the plots into a folder; returns the page's path. A GPU's record has a page of its own.
+
+    Into another folder than the record's it goes with the record, in the form that is committed.
+    """
     record = records.load(record_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.resolve() != record_path.parent.resolve():
+        records.save(record, folder / "record.json")
+        record = records.load(folder / "record.json")  # so that the page can be written again from what lies beside it
     if "device" in record.machine:
         from .device import page as of_gpu
 
-        return of_gpu.write(record_path, folder)
-    folder.mkdir(parents=True, exist_ok=True)
+        return of_gpu.write(record, folder)
     pictures = plots.draw_all(record, folder)
     page = folder / "README.md"
     page.write_text(

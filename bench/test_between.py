@@ -22,7 +22,7 @@ import fastopt
 
 from .arrays import random_arrays
 from .interleave import Contender, interleave
-from .peers import PEERS, absent, verify
+from .peers import PEERS, Handed, absent, verify
 from .records import Row, row_of
 from .replay import Figures, replayed
 from .tables import IN_BETWEEN
@@ -71,8 +71,8 @@ def _measured(size: int, threads: int, budget: float) -> Row:
     opt = fastopt.Adam(params, num_threads=threads)
     steps: dict[str, Callable[[], object]] = {"fastopt": lambda: opt.step(grads)}
     if PEER not in absent():
-        verify(PEER, threads)
-        steps[PEER] = PEERS[PEER](random_arrays([size], np.float32, seed=0), grads, threads).step
+        verify(PEERS[PEER])
+        steps[PEER] = Handed(PEERS[PEER], random_arrays([size], np.float32, seed=0), grads, threads=threads).step
     a, b = random_arrays([(SIDE, SIDE)] * 2, np.float32, seed=2)
     product = np.empty_like(a)
 

@@ -1,33 +1,42 @@
-"""What a call costs outside of its kernel: a functional step, building an optimizer, a step of next to nothing, two dtypes.
+"""What a call costs outside of its kernel: functional steps, building an optimizer, small steps, two dtypes, options, checkpoints.
 
 These sizes are so small, or so many, that the arithmetic is not what takes the time.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import fastopt
-from fastopt import backends, reference
+from fastopt import reference
 
 from .arrays import random_arrays
 from .interleave import Contender, interleave
-from .peers import BETAS, EPS, LR, PEERS, absent, verify
+from .ours import OURS, REFERENCE, here
+from .peers import BETAS, EPS, LR, PEERS, Handed, absent, verify
 from .records import Row, row_of
 from .replay import Figures, replayed
 
-OURS = [f"fastopt {name}" for name in sorted(backends.on_host(), key=("cython", "numba", "numpy").index)]
 FORMULA = "NumPy formula"
 PEER = "torch fused"
 BESIDE = [PEER] if PEER not in absent() else []
+IN_FILES = ["fastopt, in a file"] if find_spec("safetensors") else []
+CHECKPOINTS = ["fastopt, in memory", *IN_FILES, *(f"{peer}, in a file" for peer in BESIDE)]
+OPTIONS = ["no option", "a new lr each step", "grad_scale", "nonfinite='skip'"]
 MIXED = ["float32 and float64", "all float32", "all float64", "two optimizers"]
 
 BUDGET = {"smoke": 0.0, "quick": 1.0, "full": 6.0}
 """Seconds of timing a cell."""
+
+Maker = Callable[[str, list[int], int], Callable[[], object]]
 
 LISTS = {"smoke": 10, "quick": 1_000, "full": 1_000}
 """Tensors of 1,000 parameters in a long list."""
@@ -37,11 +46,14 @@ def _cells(profile: str) -> dict[str, list[str]]:
     """The calls, and who makes each of them."""
     long = f"{LISTS[profile]:,} x 1,000"
     return {
-        "functional, 1 x 1,000": [*OURS, FORMULA],
-        "build, 1 x 1,000": [*OURS, *BESIDE],
-        f"build, {long}": [*OURS, *BESIDE],
-        "step, 1 x 100": [*OURS, *BESIDE],
+        "functional, 1 x 1,000": [*here(), FORMULA],
+        "build, 1 x 1,000": [*here(), *BESIDE],
+        f"build, {long}": [*here(), *BESIDE],
+        "step, 1 x 100": [*here(), *BESIDE],
         f"step of two dtypes, {long}": MIXED,
+        f"step with an option, {long}": OPTIONS,
+        f"save, {long}": CHECKPOINTS,
+        f"load, {long}": CHECKPOINTS,
     }
 
 
@@ -62,18 +74,20 @@ def test_call(benchmark: Any, figures: Figures, profile: str, threads: int, call
 def _measured(profile: str, threads: int, call: str) -> Row:
     what, sizes = call.split(", ", 1)
     tensors, size = (int(number.replace(",", "")) for number in sizes.split(" x "))
-    make = {"functional": _functional, "build": _build, "step": _step, "step of two dtypes": _mixed}[what]
+    make: dict[str, Maker] = {"functional": _functional, "build": _build, "step": _step, "step of two dtypes": _mixed}
     names = _cells(profile)[call]
-    if PEER in names:
-        verify(PEER, threads)
-    contenders = {name: Contender(make(name, [size] * tensors, threads), polls=name == PEER and what == "step") for name in names}
-    rounds = interleave(contenders, BUDGET[profile])
+    if any(name.startswith(PEER) for name in names):
+        verify(PEERS[PEER])
+    with tempfile.TemporaryDirectory() as folder:
+        make |= {"step with an option": _with_option, "save": partial(_save, Path(folder)), "load": partial(_load, Path(folder))}
+        contenders = {name: Contender(make[what](name, [size] * tensors, threads), polls=name == PEER and what == "step") for name in names}
+        rounds = interleave(contenders, BUDGET[profile])
     return row_of(rounds, group="calls", label=call, tensors=tensors, elements=tensors * size, threads=threads)
 
 
 def _options(name: str, threads: int) -> dict[str, Any]:
-    backend = name.removeprefix("fastopt ")
-    return {"backend": backend} | ({} if backend == "numpy" else {"num_threads": threads})
+    backend = name.removeprefix(OURS)
+    return {"backend": backend} | ({} if backend == REFERENCE else {"num_threads": threads})
 
 
 def _arrays(sizes: list[int], dtype: Any = np.float32) -> tuple[list[Any], list[Any]]:
@@ -87,7 +101,7 @@ def _functional(name: str, sizes: list[int], threads: int) -> Callable[[], objec
         held = [p, m, v]
 
         def formula() -> None:
-            held[:] = reference.adam(held[0], g, *held[1:], step=10, lr=LR, betas=BETAS, eps=EPS, eps_root=0.0)
+            held[:] = reference.adam(held[0], g, *held[1:], step=10, lr=LR, betas=BETAS, eps=EPS)[: len(held)]
 
         return formula
     options = _options(name, threads)
@@ -97,8 +111,8 @@ def _functional(name: str, sizes: list[int], threads: int) -> Callable[[], objec
 def _build(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
     params, grads = _arrays(sizes)
     if name == PEER:
-        peer: Any = PEERS[PEER](params, grads, threads)
-        return lambda: peer.build()
+        torch: Any = Handed(PEERS[PEER], params, grads, threads=threads).peer
+        return lambda: torch.build()
     options = _options(name, threads)
     return lambda: fastopt.Adam(params, LR, **options)
 
@@ -106,7 +120,7 @@ def _build(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
 def _step(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
     params, grads = _arrays(sizes)
     if name == PEER:
-        return PEERS[PEER](params, grads, threads).step
+        return Handed(PEERS[PEER], params, grads, threads=threads).step
     opt = fastopt.Adam(params, LR, **_options(name, threads))
     return lambda: opt.step(grads)
 
@@ -124,3 +138,57 @@ def _mixed(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
         params[::2], grads[::2] = single[0][::2], single[1][::2]
     opt = fastopt.Adam(params, LR, num_threads=threads)
     return lambda: opt.step(grads)
+
+
+def _with_option(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
+    params, grads = _arrays(sizes)
+    opt = fastopt.Adam(params, LR, num_threads=threads, nonfinite="skip" if name == "nonfinite='skip'" else "propagate")
+    if name == "grad_scale":
+        return lambda: opt.step(grads, grad_scale=2.0)
+    if name != "a new lr each step":
+        return lambda: opt.step(grads)
+
+    def scheduled() -> None:
+        opt.lr = LR / (1 + opt.steps)
+        opt.step(grads)
+
+    return scheduled
+
+
+def _save(folder: Path, name: str, sizes: list[int], threads: int) -> Callable[[], object]:
+    """The state after a step, copied or written to a file."""
+    opt, path = _stepped(name, sizes, threads), folder / name
+    if name == "fastopt, in memory":
+        return lambda: opt.state_dict()
+    if not name.startswith(PEER):
+        return lambda: opt.save(path)
+    import torch
+
+    return lambda: torch.save(opt.state_dict(), path)
+
+
+def _load(folder: Path, name: str, sizes: list[int], threads: int) -> Callable[[], object]:
+    """The same state into the optimizer that it came from."""
+    opt, path = _stepped(name, sizes, threads), folder / name
+    if name == "fastopt, in memory":
+        state = opt.state_dict()
+        return lambda: opt.load_state_dict(state)
+    if not name.startswith(PEER):
+        opt.save(path)
+        return lambda: opt.load(path)
+    import torch
+
+    torch.save(opt.state_dict(), path)
+    return lambda: opt.load_state_dict(torch.load(path))
+
+
+def _stepped(name: str, sizes: list[int], threads: int) -> Any:
+    """An optimizer that has made a step, fastopt's or the peer's."""
+    params, grads = _arrays(sizes)
+    if name.startswith(PEER):
+        peer: Any = Handed(PEERS[PEER], params, grads, threads=threads)
+        peer.step()
+        return peer.peer.optimizer
+    opt = fastopt.Adam(params, LR, num_threads=threads)
+    opt.step(grads)
+    return opt

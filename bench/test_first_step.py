@@ -34,13 +34,15 @@ stepped = time.perf_counter()
 print(json.dumps({"import": imported - start, "build": built - ready, "first step": stepped - built}))
 """
 REPEATS = {"smoke": 1, "quick": 3, "full": 9}
-CASES = [("numpy", "-"), ("cython", "-"), ("numba", "cold cache"), ("numba", "warm cache")]
-THERE = backends.on_host()
+CACHES = {"numba": ("cold cache", "warm cache")}
+"""The backends that compile when first used, and how their cache on disk is found."""
+
+CASES = [(backend, cache) for backend in backends.on_host() for cache in CACHES.get(backend, ("-",))]
 
 
 @replayed
 @pytest.mark.parametrize("size", [1_000, 1_000_000])
-@pytest.mark.parametrize(("backend", "cache"), [case for case in CASES if case[0] in THERE])
+@pytest.mark.parametrize(("backend", "cache"), CASES)
 def test_first_step(benchmark: Any, figures: Figures, profile: str, tmp_path: Path, backend: str, cache: str, size: int) -> None:
     cell = f"first step: {backend}, {cache}, {size:,}"
     figures.hand_over(benchmark, cell, backend, lambda: _measured(REPEATS[profile], tmp_path, backend, cache, size))

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import fastopt
-from fastopt import backends
 
 from .arrays import gpt2_shapes, random_arrays
-from .ceiling import probe
+from .ceiling import ceilings
+from .ceiling import names as ceiling_names
 from .interleave import Contender, interleave
-from .peers import PEERS, absent, verify
+from .ours import OURS, REFERENCE, here
+from .peers import PEERS, Handed, absent, measured_on, verify
 from .records import Row, row_of
 from .replay import Figures, replayed
 
@@ -35,9 +36,6 @@ ROWS: dict[str, dict[str, list[Any]]] = {
     },
 }
 ROWS["full"] = ROWS["quick"] | {"1 x 10,000": [10_000], "1 x 4,000,000": [4_000_000], "GPT-2 small": gpt2_shapes(1)}
-OURS = "fastopt "
-"""What stands before the backend in the name of a contender."""
-
 BUDGET = {"smoke": 0.05, "quick": 2.5, "full": 15.0}
 """Seconds of timing a row."""
 
@@ -58,10 +56,10 @@ def _elements(shapes: list[Any]) -> int:
 
 def _contenders(elements: int) -> list[str]:
     """Who is there and not too slow for so many parameters; the subject first."""
-    ours = sorted(backends.on_host(), key=("cython", "numba", "numpy").index)
-    names = [f"{OURS}{name}" for name in ours if name != "numpy" or elements < LARGE]
-    names += [name for name in PEERS if name not in absent() and not (PEERS[name].slow and elements > LARGE)]
-    return [*names, "ceiling"]
+    large = elements > LARGE
+    names = [name for name in here() if not (large and name == OURS + REFERENCE)]
+    names += [name for name, peer in measured_on("cpu").items() if name not in absent() and not (large and peer.slow)]
+    return [*names, *ceiling_names("adam", names[0].removeprefix(OURS))]
 
 
 @replayed
@@ -74,14 +72,14 @@ def _measured(profile: str, threads: int, row: str) -> Row:
     elements = _elements(shapes)
     fresh = row.endswith("fresh gradients")
     contenders: dict[str, Contender] = {}
-    for name in _contenders(elements):
-        if name == "ceiling":
-            contenders[name] = Contender(probe(elements, 2, np.float32, threads), polls=True)
-        elif name.startswith(OURS):
+    names = _contenders(elements)
+    for name in names:
+        if name.startswith(OURS):
             contenders[name] = _fastopt(name.removeprefix(OURS), shapes, threads, fresh)
-        else:
-            verify(name, threads)
+        elif name in PEERS:
+            verify(PEERS[name])
             contenders[name] = _peer(name, shapes, threads, fresh)
+    contenders |= ceilings("adam", names[0].removeprefix(OURS), elements, np.float32, threads)
     return row_of(
         interleave(contenders, BUDGET[profile]),
         group="peers",
@@ -101,7 +99,7 @@ def _arrays(shapes: list[Any]) -> tuple[list[Any], list[Any]]:
 
 def _fastopt(backend: str, shapes: list[Any], threads: int, fresh: bool) -> Contender:
     params, grads = _arrays(shapes)
-    opt = fastopt.Adam(params, backend=backend, num_threads=None if backend == "numpy" else threads)
+    opt = fastopt.Adam(params, backend=backend, num_threads=None if backend == REFERENCE else threads)
     if not fresh:
         return Contender(lambda: opt.step(grads))
     given = [grads]
@@ -114,13 +112,14 @@ def _fastopt(backend: str, shapes: list[Any], threads: int, fresh: bool) -> Cont
 
 def _peer(name: str, shapes: list[Any], threads: int, fresh: bool) -> Contender:
     params, grads = _arrays(shapes)
+    kind = PEERS[name]
     given = [g.copy() for g in grads]
-    peer = PEERS[name](params, given, threads)
+    peer = Handed(kind, params, given, threads=threads)
 
     def restore() -> None:
         for array, g in zip(given, grads, strict=True):
             array[...] = g
 
     if fresh:
-        return Contender(peer.step, lambda: peer.new_gradients([g.copy() for g in grads]), peer.polls)
-    return Contender(peer.step, restore if peer.uses_up_gradients else None, peer.polls)
+        return Contender(peer.step, lambda: peer.new_gradients([g.copy() for g in grads]), kind.polls)
+    return Contender(peer.step, restore if kind.uses_up_gradients else None, kind.polls)

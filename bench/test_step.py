@@ -14,8 +14,10 @@ from fastopt import RULES, backends
 from fastopt.crosscheck import Case, compare
 
 from .arrays import gpt2_shapes, random_arrays
-from .ceiling import MOST_STATES, SERIAL_BELOW, probe
+from .ceiling import ceilings
+from .ceiling import names as ceiling_names
 from .interleave import Contender, interleave
+from .ours import REFERENCE
 from .records import Row, row_of
 from .replay import Figures, replayed
 
@@ -43,13 +45,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for label in _workloads(profile)
         for rule in RULES
         for backend in BACKENDS
-        for contender in (backend, "ceiling")[: 2 if _has_probe(rule) else 1]
+        for contender in (backend, *ceiling_names(rule, backend))
     ]
     metafunc.parametrize(("rule", "backend", "dtype", "label", "contender"), cells)
-
-
-def _has_probe(rule: str) -> bool:
-    return len(RULES[rule].states) <= MOST_STATES
 
 
 @lru_cache(maxsize=1)
@@ -57,9 +55,6 @@ def _arrays(profile: str, label: str, dtype: str) -> tuple[list[Any], list[Any]]
     """Parameters and gradients, the same for all rules: to fill large ones takes longer than to time a step on them."""
     shapes = _workloads(profile)[label]
     return random_arrays(shapes, dtype, seed=0), random_arrays(shapes, dtype, seed=len(shapes))
-
-
-_probe = lru_cache(maxsize=1)(probe)
 
 
 def _workloads(profile: str) -> dict[str, list[Any]]:
@@ -86,13 +81,9 @@ def _measured(profile: str, threads: int, rule: str, backend: str, dtype: str, l
     shapes = _workloads(profile)[label]
     params, grads = _arrays(profile, label, dtype)
     entry = RULES[rule]
-    opt = fastopt.Optimizer(params, entry, 1e-4, backend=backend, num_threads=None if backend == "numpy" else threads)
+    opt = fastopt.Optimizer(params, entry, 1e-4, backend=backend, num_threads=None if backend == REFERENCE else threads)
     elements = sum(math.prod(s) if isinstance(s, tuple) else s for s in shapes)
-    contenders = {backend: Contender(lambda: opt.step(grads))}
-    states = len(entry.states)
-    if _has_probe(rule):
-        shared_out = elements * entry.bytes_per_parameter(params[0].itemsize) >= SERIAL_BELOW
-        contenders["ceiling"] = Contender(_probe(elements, states, dtype, threads), polls=shared_out and threads > 1)
+    contenders = {backend: Contender(lambda: opt.step(grads)), **ceilings(rule, backend, elements, dtype, threads)}
     return row_of(
         interleave(contenders, BUDGET[profile]),
         group="step",
@@ -103,6 +94,6 @@ def _measured(profile: str, threads: int, rule: str, backend: str, dtype: str, l
         tensors=len(shapes),
         elements=elements,
         bytes_per_parameter=entry.bytes_per_parameter(params[0].itemsize),
-        working_set=(2 + states) * elements * params[0].itemsize,
-        threads=1 if backend == "numpy" else threads,
+        working_set=(2 + len(entry.states)) * elements * params[0].itemsize,
+        threads=1 if backend == REFERENCE else threads,
     )

@@ -37,16 +37,16 @@ import pytest
 
 import fastopt
 from fastopt import backends
-from fastopt.backends.launched import round_trip
+from fastopt.host.launched import round_trip
 
 from .interleave import in_turns, without_collector
 from .networks import Network
+from .ours import REFERENCE
 from .records import Row
 from .replay import Figures, replayed
 from .workloads import WORKLOADS, Workload, endless_mini_batches, steps_per_epoch
 
 SEED = 0
-REFERENCE = "numpy"
 ALL_ROWS, CURVE_POINTS = -1, 40
 """A full batch, whatever the number of samples; the most points that a recorded loss curve has."""
 

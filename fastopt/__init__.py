@@ -8,19 +8,24 @@ Importing this loads NumPy and nothing heavier; Numba and the compiled kernels a
 
 from fastopt import functional
 from fastopt.backends import available_backends
-from fastopt.optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSProp
-from fastopt.rules import NON_NEGATIVE, RULES, UNIT, Hyperparameter, Interval, Rule, rule
+from fastopt.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, NAdam, Optimizer, RMSProp
+from fastopt.rules import COPY, FLAG, NON_NEGATIVE, RULES, UNIT, Form, Hyperparameter, Interval, Rule, rule
 
 __all__ = [
+    "COPY",
+    "FLAG",
     "NON_NEGATIVE",
     "RULES",
     "SGD",
     "UNIT",
+    "AdaGrad",
     "Adam",
     "AdamW",
+    "Form",
     "Hyperparameter",
     "Interval",
     "Momentum",
+    "NAdam",
     "Optimizer",
     "RMSProp",
     "Rule",

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt import backends
+from fastopt import backends, storage
 from fastopt.optimizers.base import Optimizer
-from fastopt.rules.entry import Hyperparameter, HyperparameterValue, Rule
+from fastopt.rules.entry import Hyperparameter, HyperparameterValue, Interval, Rule
 
 __all__ = ["AWKWARD_LENGTHS", "Case", "awkward_arrays", "cases", "compare", "ulp_distance"]
 
@@ -32,14 +33,18 @@ class Case:
     name: str
     options: dict[str, Any]
     grad_scale: float = 1.0
+    grouped: bool = False
+    """Whether every second tensor is in a group of its own, with another learning rate, and some gradients are None at some steps."""
 
     def __str__(self) -> str:
         return self.name
 
 
 def _other_value(entry: Hyperparameter) -> HyperparameterValue:
-    """A value that is neither the default nor zero."""
-    low, high = entry.interval.low, entry.interval.high
+    """A value that is neither the default nor zero; a flag turned over."""
+    if not isinstance(entry.domain, Interval):
+        return not entry.default
+    low, high = entry.domain.low, entry.domain.high
 
     def other(default: float) -> float:
         if np.isfinite(high):
@@ -52,13 +57,14 @@ def _other_value(entry: Hyperparameter) -> HyperparameterValue:
 
 
 def cases(rule: Rule) -> list[Case]:
-    """The hyperparameter cases of a rule: its defaults, and three in which nothing is zero or at its default."""
+    """The hyperparameter cases of a rule: its defaults, and some in which nothing is zero or at its default."""
     others: dict[str, Any] = {name: _other_value(entry) for name, entry in rule.hyperparameters.items()}
     return [
         Case("defaults", {}),
         Case("coupled weight decay, scaled gradients", {**others, "weight_decay": 0.013}, grad_scale=3.0),
         Case("decoupled weight decay", {**others, "weight_decay": 0.37, "decoupled_weight_decay": True}, grad_scale=0.7),
-        Case("coupled weight decay, maximize", {**others, "weight_decay": 0.013, "maximize": True}),
+        Case("coupled weight decay, maximize, clipped", {**others, "weight_decay": 0.013, "maximize": True, "max_norm": 0.7}),
+        Case("groups, missing gradients, clipped", {**others, "weight_decay": 0.13, "max_norm": 1.3}, grad_scale=1.7, grouped=True),
     ]
 
 
@@ -68,7 +74,7 @@ def ulp_distance(a: Array, b: Array) -> int:
     One NaN equals another whatever its payload, and differs from a number by 2^63 - 1; +0 and -0 are one apart, since
     they are different bits.
     """
-    integers: Any = {4: np.int32, 8: np.int64}[a.dtype.itemsize]
+    integers: Any = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}[a.dtype.itemsize]
     if a.size == 0:
         return 0
     nan_a, nan_b = np.isnan(a), np.isnan(b)
@@ -87,9 +93,10 @@ def awkward_arrays(lengths: Sequence[int], dtype: Any, rng: np.random.Generator,
 
     Those are +-0, the smallest and the largest denormal, the smallest normal number, large numbers, infinities and NaN.
     """
-    kind = np.finfo(dtype)
-    notable = [0.0, -0.0, kind.smallest_subnormal, -kind.smallest_subnormal, kind.tiny - kind.smallest_subnormal, kind.tiny]
-    notable += [np.sqrt(kind.max), -kind.max, np.inf, -np.inf, np.nan]
+    module = storage.find(dtype, "dtype").module
+    kind: Any = np.finfo(dtype) if module is None else import_module(module).finfo(dtype)
+    smallest, tiny, largest = float(kind.smallest_subnormal), float(kind.tiny), float(kind.max)
+    notable = [0.0, -0.0, smallest, -smallest, tiny - smallest, tiny, largest**0.5, -largest, np.inf, -np.inf, np.nan]
     arrays = []
     for i, length in enumerate(lengths):
         buffer = rng.standard_normal(length + 16).astype(dtype)
@@ -108,28 +115,43 @@ def compare(
     dtype: Any,
     case: Case,
     *,
+    gradient: Any = None,
+    state: Any = None,
     lengths: Sequence[int] = AWKWARD_LENGTHS,
     steps: int = 3,
     num_threads: int | None = None,
     special: bool = False,
     seed: int = 0,
 ) -> int:
-    """The largest distance in ULP between a backend and the oracle, over parameters and states, after some steps."""
+    """The largest distance in ULP between a backend and the oracle, over parameters, states and norms, after some steps.
+
+    `dtype` is that of the parameters; `gradient` and `state`, if given, are those of gradients and states.
+    """
+    own_dtype, gradient_dtype = (storage.find(name, "dtype").dtype for name in (dtype, dtype if gradient is None else gradient))
     rng = np.random.default_rng(seed)
-    start = awkward_arrays(lengths, dtype, rng, special)
-    optimizers, params = [], []
+    start = awkward_arrays(lengths, own_dtype, rng, special)
+    optimizers, params, norms = [], [], []
     for name, threads in ((backend, num_threads), ("numpy", None)):
-        own = awkward_arrays(lengths, dtype, np.random.default_rng(1), False)
+        own = awkward_arrays(lengths, own_dtype, np.random.default_rng(1), False)
         for p, values in zip(own, start, strict=True):
             p[...] = values
         params.append(_placed(own, name))
-        optimizers.append(Optimizer(params[-1], rule, 0.01, backend=name, num_threads=threads, **case.options))
+        options = {**case.options, "backend": name, "num_threads": threads, "state_dtype": state, "grad_dtype": gradient}
+        given = [{"params": params[-1][::2]}, {"params": params[-1][1::2], "lr": 0.02}] if case.grouped else params[-1]
+        optimizers.append(Optimizer(given, rule, 0.01, **options))
     for step in range(steps):
-        gradients = awkward_arrays(lengths, dtype, rng, special)
+        gradients: list[Any] = awkward_arrays(lengths, gradient_dtype, rng, special)
         for optimizer in optimizers:
-            optimizer.lr = 0.01 / (1 + step)
-            optimizer.step(_placed(gradients, optimizer.backend), grad_scale=case.grad_scale)
-    return max(ulp_distance(a, b) for a, b in _pairs(params, optimizers))
+            optimizer.groups[0].lr = 0.01 / (1 + step)
+            placed = _placed(gradients, optimizer.backend)
+            if case.grouped:
+                placed = [None if step and (i + step) % 3 == 0 else g for i, g in enumerate(placed)]
+                optimizer.step([placed[::2], placed[1::2]], grad_scale=case.grad_scale)
+            else:
+                optimizer.step(placed, grad_scale=case.grad_scale)
+        norms.append([np.array(np.nan if o.grad_norm is None else o.grad_norm) for o in optimizers])
+    pairs = [*_pairs(params, optimizers), *((a, b) for a, b in norms)]
+    return max(ulp_distance(a, b) for a, b in pairs)
 
 
 def _placed(arrays: list[Array], backend: str) -> list[Any]:
@@ -143,7 +165,7 @@ def _placed(arrays: list[Array], backend: str) -> list[Any]:
 
 def _pairs(params: list[list[Any]], optimizers: list[Optimizer]) -> Iterator[tuple[Array, Array]]:
     yield from zip(*([p if isinstance(p, np.ndarray) else _fetched(p) for p in own] for own in params), strict=True)
-    states: list[Any] = [optimizer.state_dict()["state"] for optimizer in optimizers]
+    states = [optimizer.flat_state() for optimizer in optimizers]
     for name in states[0]:
         yield from zip(states[0][name], states[1][name], strict=True)
 

@@ -12,22 +12,30 @@ from __future__ import annotations
 
 import inspect
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
-from fastopt import arguments, backends, memory
-from fastopt.backends.launched import step_once
-from fastopt.rules.entry import RULES, Rule, find
-from fastopt.settings import Settings
+from fastopt import arguments, backends, memory, storage
+from fastopt.host.launched import step_once
+from fastopt.kernel import Kernel, kernel_of
+from fastopt.rules.entry import RULES, Rule, find, once_for_each
+from fastopt.rules.family import Family
+from fastopt.slots import Slot
+from fastopt.storage import STORAGES, Storage
 
 __all__ = ["apply"]
+
+NO_DECAY, UNSCALED = 0.0, 1.0
+"""Defaults, known by their identity: a call takes some microseconds, and each look at an argument a share of them."""
+
+OPTIONS = ("step", "grad_scale", "backend", "num_threads", "stream")
 
 
 class StepFunction(Protocol):
     """`(p, g, *states, step, lr=..., **options) -> None`."""
 
-    def __call__(self, *arrays: Any, step: int, lr: float | None = None, **options: Any) -> None:
+    def __call__(self, *arrays: Any, step: int, lr: float | None = None, **options: Any) -> Any:
         """Updates p and the states in place."""
 
 
@@ -36,19 +44,22 @@ def apply(
     *arrays: Any,
     step: int,
     lr: float | None = None,
-    weight_decay: float = 0.0,
+    weight_decay: float = NO_DECAY,
     decoupled_weight_decay: bool = False,
     maximize: bool = False,
-    grad_scale: float = 1.0,
+    grad_scale: float = UNSCALED,
     backend: str = "auto",
     num_threads: int | None = None,
     stream: Any = None,
     **hyperparameters: Any,
-) -> None:
+) -> dict[str, float] | None:
     """One step of a rule on one parameter, in place.
 
-    `arrays` are p, g and the rule's states, all NumPy arrays or all on one device, of one shape and dtype (float32 or float64),
-    C-contiguous and disjoint; all but g are written. `step` counts from 1. The rest is as for `fastopt.Optimizer`.
+    `arrays` are p, g and the rule's states, all NumPy arrays or all on one device, of one shape and layout (dense) and disjoint; all but g
+    are written. p, g and the states may be of different dtypes that are computed with in one (float64, or float32 for all else). `step`
+    counts from 1. The rest is as for `fastopt.Optimizer`.
+
+    Returns None; for a rule whose scalars remember something from step to step, what the next step takes as keywords.
 
     Raises TypeError or ValueError before anything is written.
     """
@@ -57,48 +68,84 @@ def apply(
         names = ", ".join(("p", "g", *entry.states))
         raise TypeError(f"{entry.name}: expected {2 + len(entry.states)} arrays ({names}), received {len(arrays)}")
     step = arguments.whole_number(step, "step", 1)
-    settings = arguments.settings(entry, lr, weight_decay, decoupled_weight_decay, maximize, hyperparameters)
-    grad_scale = arguments.grad_scale(grad_scale)
-    dtype = arguments.DTYPES.get(arrays[0].dtype) if arrays[0].__class__ is np.ndarray else None
-    if stream is None and dtype is not None:
-        _, module = backends.choose(backend, entry)
+    memory_before = tuple(arguments.real(hyperparameters.pop(name, first), name) for name, first in entry.memory.items())
+    family = Family.of(entry)
+    common = weight_decay is NO_DECAY and decoupled_weight_decay is False and maximize is False
+    if common and not hyperparameters and lr is not None:
+        settings = family.settings_at(lr)
+    else:
+        given = {"weight_decay": weight_decay, "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize}
+        settings = family.settle({"lr": lr, **given, **hyperparameters}, beside=(*OPTIONS, *entry.memory)).settings
+    if grad_scale is not UNSCALED:
+        grad_scale = arguments.grad_scale(grad_scale)
+    slot = Slot(entry, settings, step - 1, memory_before)
+    kernel = _kernel(entry, settings.coupled, arrays) if stream is None else None
+    if kernel is not None:
+        _, module = backends.choose(backend, (kernel,))
         threads = module.thread_count(num_threads)
-        address = module.kernel_address(entry, settings.coupled, dtype)
-        if address is not None and step_once(address, entry, arrays, threads, step, settings, grad_scale):
-            return
-    _laid_out(entry, arrays, step, settings, grad_scale, backend, num_threads, stream)
+        address = module.kernel_address(kernel)
+        if address is not None and step_once(address, kernel, arrays, threads, slot, grad_scale):
+            return _remembered(slot)
+    _laid_out(slot, arrays, grad_scale, backend, num_threads, stream)
+    return _remembered(slot)
 
 
-def _laid_out(
-    rule: Rule,
-    arrays: tuple[Any, ...],
-    step: int,
-    settings: Settings,
-    grad_scale: float,
-    backend: str,
-    num_threads: int | None,
-    stream: Any,
-) -> None:
+def _remembered(slot: Slot) -> dict[str, float] | None:
+    if not slot.memory:
+        return None
+    slot.advance()
+    return dict(zip(slot.rule.memory, slot.memory, strict=True))
+
+
+def _kernel(rule: Rule, coupled: bool, arrays: tuple[Any, ...]) -> Kernel | None:
+    """The kernel for plain arrays; None if they are no such, or of dtypes that do not go together."""
+    plain = [array.dtype for array in arrays if array.__class__ is np.ndarray]
+    return _kernel_of_dtypes(rule, coupled, *plain) if len(plain) == len(arrays) else None
+
+
+@once_for_each
+def _kernel_of_dtypes(rule: Rule, coupled: bool, *dtypes: np.dtype[Any]) -> Kernel | None:
+    found = [storage.of(dtype) for dtype in dtypes]
+    if None in found:
+        return None
+    p, g, *states = cast("list[Storage]", found)
+    if any(own.compute != p.compute for own in (g, *states)) or any(own is not states[0] for own in states):
+        return None
+    return kernel_of(rule, coupled, p.name, g.name, states[0].name if states else p.name)
+
+
+def _laid_out(slot: Slot, arrays: tuple[Any, ...], grad_scale: float, backend: str, num_threads: int | None, stream: Any) -> None:
     """The step by way of a work list, for every backend and memory; or the error that says what is wrong with the arrays."""
+    rule, coupled = slot.rule, slot.settings.coupled
+    if arrays[1] is None:
+        raise TypeError(f"g: expected a NumPy array of {arguments.KINDS}, received None")
     names = ("p", "g", *rule.states)
     place = memory.of(arrays, names)
     p, *states = place.views((arrays[0], *arrays[2:]), ("p", *rule.states))
-    for name, state in zip(rule.states, states, strict=True):
-        arguments.alike(state, name, p, "p")
-    _, module = backends.choose(backend, rule, place)
-    work = place.work_list([p], [states], ["p"], ["g"], module.thread_count(num_threads))
+    own = cast("Storage", storage.of(p.dtype))
+    state = cast("Storage", storage.of(states[0].dtype)) if states else own
+    if state.compute != own.compute:
+        state = STORAGES[own.compute]
+    for name, array in zip(rule.states, states, strict=True):
+        arguments.alike(array, name, p, "p", state.dtype)
+        arguments.lies_like(array, name, p, "p")
+    gradient = STORAGES.get(str(getattr(arrays[1], "dtype", None)).removeprefix("torch."))
+    gradient = own if gradient is None or gradient.compute != own.compute else gradient
+    kernel = kernel_of(rule, coupled, own.name, gradient.name, state.name)
+    _, module = backends.choose(backend, (kernel,), place)
+    work = place.work_list(kernel, [p], [states], ["p"], ["g"], module.thread_count(num_threads), [0])
     work.refresh([arrays[1]], stream)
-    module.prepare(rule, settings.coupled, work).run([arrays[1]], step, settings, grad_scale)
+    module.prepare(kernel, work).run([arrays[1]], [slot], grad_scale, 1.0)
 
 
 @cache
 def _function(entry: Rule) -> StepFunction:
-    def step_function(*arrays: Any, step: int, lr: float | None = None, **options: Any) -> None:
-        apply(entry, *arrays, step=step, lr=lr, **options)
+    def step_function(*arrays: Any, step: int, lr: float | None = None, **options: Any) -> Any:
+        return apply(entry, *arrays, step=step, lr=lr, **options)
 
     kinds = inspect.Parameter
     own = [kinds(name, kinds.POSITIONAL_ONLY) for name in ("p", "g", *entry.states)]
-    named = {"step": kinds.empty, "lr": entry.default_lr, **entry.defaults}
+    named = {"step": kinds.empty, "lr": entry.default_lr, **entry.memory, **entry.defaults}
     common = inspect.signature(apply).parameters.values()
     named |= {p.name: p.default for p in common if p.kind is kinds.KEYWORD_ONLY and p.name not in named}
     own += [kinds(name, kinds.KEYWORD_ONLY, default=default) for name, default in named.items()]

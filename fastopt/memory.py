@@ -13,18 +13,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt import arguments
-from fastopt.states import zeros_beside
-from fastopt.worklist import WorkList
-
-try:
-    from fastopt._gather import all_plain
-except ImportError:  # no compiler at hand when fastopt was installed: arrays are looked at one by one
-
-    def all_plain(arrays: list[Any]) -> bool:
-        """Not known."""
-        return False
-
+from fastopt.host import memory as _host_memory
+from fastopt.kernel import Kernel
 
 __all__ = ["Memory", "host", "is_array", "of"]
 
@@ -38,8 +28,8 @@ class Memory(Protocol):
     def views(self, arrays: Sequence[Any], labels: Sequence[str]) -> list[Any]:
         """What a kernel needs to know of each parameter. Raises TypeError or ValueError for one it cannot write to as it lies."""
 
-    def zeros_beside(self, view: Any) -> Any:
-        """A state of zeros like a parameter."""
+    def zeros_beside(self, view: Any, dtype: np.dtype[Any]) -> Any:
+        """A state of zeros that lies as a parameter does."""
 
     def to_host(self, state: Any) -> NDArray[Any]:
         """A copy of a state as a NumPy array."""
@@ -48,37 +38,25 @@ class Memory(Protocol):
         """Copies values into a state of their shape and dtype."""
 
     def work_list(
-        self, params: Sequence[Any], states: Sequence[Sequence[Any]], labels: Sequence[str], gradient_labels: Sequence[str], threads: int
+        self,
+        kernel: Kernel,
+        params: Sequence[Any],
+        states: Sequence[Sequence[Any]],
+        labels: Sequence[str],
+        gradient_labels: Sequence[str],
+        threads: int,
+        first_blocks: Sequence[int],
     ) -> Any:
-        """The arrays of one dtype, laid out for the backends."""
+        """The arrays of one kernel, laid out for the backends."""
+
+    def check_together(self, works: Sequence[Any]) -> None:
+        """Raises ValueError where work lists cannot make one step together."""
+
+    def clipping(self, works: Sequence[Any], blocks: int) -> Any:
+        """What clips gradients where nobody waits for their norm. Only on a device: on the host a step knows it."""
 
 
-class _Host:
-    """The memory of NumPy arrays."""
-
-    name = "host memory"
-    backends = ("numpy", "numba", "cython")
-    work_list = staticmethod(WorkList)
-    zeros_beside = staticmethod(zeros_beside)
-
-    @staticmethod
-    def views(arrays: Sequence[Any], labels: Sequence[str]) -> list[NDArray[Any]]:
-        found = list(arrays)
-        if not all_plain(found):
-            for array, label in zip(found, labels, strict=True):
-                arguments.array(array, label)
-        return found
-
-    @staticmethod
-    def to_host(state: NDArray[Any]) -> NDArray[Any]:
-        return state.copy()
-
-    @staticmethod
-    def assign(state: NDArray[Any], values: NDArray[Any]) -> None:
-        state[...] = values
-
-
-host = cast(Memory, _Host)
+host = cast(Memory, _host_memory)
 
 
 def is_array(value: Any) -> bool:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from fastopt.rules.entry import HyperparameterValue, Rule
+if TYPE_CHECKING:  # families, which rules/ holds, make settings
+    from fastopt.rules.domain import HyperparameterValue
+    from fastopt.rules.update import Rule
 
 __all__ = ["Settings"]
 
 
 @dataclass(slots=True)
 class Settings:
-    """Checked values (`fastopt.arguments.settings` makes them).
+    """Checked values (`fastopt.rules.family` makes them).
 
     `weight_decay` is coupled (L2, added to the gradient) unless `decoupled` (taken off the parameter, times lr).
 

@@ -18,7 +18,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from fastopt.rules.entry import Rule, once_for_each_rule
+from fastopt.rules.entry import Rule, once_for_each
 from fastopt.rules.language import ScalarFunction, parse
 from fastopt.rules.prologue import COUPLED, DECOUPLED
 
@@ -55,7 +55,7 @@ class LoopBody:
         return tuple(stream for stream in self.streams if stream != "g")
 
 
-@once_for_each_rule
+@once_for_each
 def loop_body(rule: Rule, coupled: bool) -> LoopBody:
     """Joins the prologue and the rule into one list of assignments.
 

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
+import sysconfig
 from collections.abc import Iterator
 
 import pytest
 
-import tests.cuda.emulated_driver  # noqa: F401  -- first: it may put itself in the place of the driver that fastopt looks for
+# first: either may put itself in the place of what fastopt looks for
+import tests.cuda.emulated_driver
+import tests.cuda.simulator  # noqa: F401
 
 # isort: split
 import fastopt
-from fastopt.backends import launched, numba_backend
+from fastopt.backends import HOST, numba_backend
+from fastopt.host import launched
 from fastopt.rules.entry import RULES
+
+# what a test starts is no worker of pytest-xdist: pytest-benchmark measures nothing in one
+os.environ.pop("PYTEST_XDIST_WORKER", None)
 
 AVAILABLE = fastopt.available_backends()
 
-LAUNCHINGS = ("cython", "numba", "numba's prange")
-"""Everything compiled that can run a step: the two backends, and numba as it is where the launcher was not built."""
+LAUNCHINGS = (*(name for name in reversed(HOST) if name != "numpy"), "numba's prange")
+"""Everything compiled that can run a step: the backends, and numba as it is where the launcher was not built."""
 
 
 def needed(backend: str) -> None:
@@ -24,6 +34,16 @@ def needed(backend: str) -> None:
     reason = AVAILABLE[backend]
     if reason is not True:
         pytest.skip(f"backend {backend!r}: {reason}")
+
+
+def a_compiler_at_hand() -> None:
+    """Skips a test where a rule cannot be compiled for the cython backend now."""
+    for module in ("Cython", "setuptools"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed: kernels cannot be compiled now")
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(compiler) is None:
+        pytest.skip(f"there is no C compiler ({compiler})")
 
 
 @pytest.fixture(autouse=True)

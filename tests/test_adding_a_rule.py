@@ -1,4 +1,4 @@
-"""CONTRIBUTING's example is carried out to the letter in a copy of the source tree, which is then built and checked."""
+"""CONTRIBUTING's examples are carried out to the letter in a copy of the source tree, which is then built and checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import ROOT, python_blocks
+from tests.documents import ROOT, put_in_place
+
+AHEAD = ("lion", "signsgd", "signum", "momentum")
+"""Which rules are compiled ahead in the copy: with all of them that takes longer than everything else here."""
 
 COPIED = ("fastopt", "bench", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 
@@ -26,11 +29,23 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(source, folder / name, ignore=ignored)
         else:
             shutil.copy(source, folder / name)
-    placed = [(path, code) for path, code in python_blocks("CONTRIBUTING.md") if path]
-    assert [path for path, _ in placed] == ["fastopt/rules/lion.py", "fastopt/reference.py"]
-    for path, code in placed:
-        with (folder / path).open("a") as file:
-            file.write(("\n\n" if (folder / path).stat().st_size else "") + code)
+    assert put_in_place("CONTRIBUTING.md", folder) == [
+        "fastopt/rules/lion.py",
+        "fastopt/reference.py",
+        "fastopt/rules/signsgd.py",
+        "fastopt/reference.py",
+        "fastopt/rules/signsgd.py",
+        "fastopt/optimizers/signsgd.py",
+        "fastopt/rules/rmsprop.py",
+        "fastopt/storage/__init__.py",
+    ]
+    for path in ("fastopt/optimizers/__init__.py", "fastopt/__init__.py"):  # "and its name in ..."
+        text = (folder / path).read_text().replace("__all__ = [", '__all__ = ["SignSGD", ', 1)
+        imported = "from fastopt.optimizers.signsgd import SignSGD\n"
+        (folder / path).write_text(text.replace("from fastopt.optimizers", imported + "from fastopt.optimizers", 1))
+    setup, every = folder / "setup.py", "for rule in RULES.values()"
+    assert every in setup.read_text()
+    setup.write_text(setup.read_text().replace(every, f"for rule in map(RULES.get, {AHEAD!r})"))
     _run(folder, [sys.executable, "setup.py", "-q", "build_ext", "--inplace"])
     return folder
 
@@ -50,7 +65,7 @@ def test_every_backend_has_the_new_rule_with_the_same_bits(tree: Path) -> None:
 
 
 def test_it_was_compiled_ahead_and_is_what_auto_picks(tree: Path) -> None:
-    code = "import fastopt; from fastopt import backends; print(backends.pick(fastopt.RULES['lion'])[0])"
+    code = "import fastopt, numpy; print(fastopt.Optimizer(numpy.ones(3), 'lion').backend)"
     picked = _run(tree, [sys.executable, "-c", code]).strip()
     built = _run(tree, [sys.executable, "-c", "import fastopt; print(fastopt.available_backends()['cython'] is True)"]).strip()
     assert picked == ("cython" if built == "True" else "numba")
@@ -69,3 +84,86 @@ def test_the_functional_form_is_there(tree: Path) -> None:
         "fastopt.functional.lion(p, g, m, step=1, lr=0.25); print(p.tolist())"
     )
     assert _run(tree, [sys.executable, "-c", code]).strip() == "[0.75, 0.75, 0.75]"
+
+
+# ------------------------------------------------------------------------------------------------ an option of a rule
+
+
+@pytest.mark.parametrize("rule", ["signsgd", "signum"])
+def test_every_backend_has_both_forms_with_the_same_bits(tree: Path, rule: str) -> None:
+    output = _run(tree, [sys.executable, "-m", "fastopt", "check", "--rule", rule])
+    row = next(line for line in output.splitlines() if line.startswith(rule))
+    assert set(row.split()[1:]) == {"0"}
+    assert "no reference of its own" not in output
+
+
+def test_the_class_goes_from_one_form_to_the_other(tree: Path) -> None:
+    code = """
+import fastopt, numpy as np
+p = np.array([1.0, -1.0])
+opt = fastopt.SignSGD(p, 0.25)
+opt.step(np.array([3.0, 0.0]))
+print(p.tolist(), opt.rule.name, list(opt.state_dict()["state"]))
+opt.configure(averaged=True, beta=0.5)
+opt.step(np.array([-3.0, 2.0]))
+print(p.tolist(), opt.rule.name, {name: m.tolist() for name, m in opt.state_dict()["state"].items()})
+try:
+    fastopt.SignSGD(p, 0.25, avereged=True)
+except TypeError as error:
+    print(error)
+"""
+    assert _run(tree, [sys.executable, "-c", code]).splitlines() == [
+        "[0.75, -1.0] signsgd []",
+        "[1.0, -1.25] signum {'m': [-1.5, 1.0]}",
+        "avereged: SignSGD has no such hyperparameter; did you mean `averaged`? Expected some of "
+        "lr, beta, averaged, weight_decay, decoupled_weight_decay, maximize",
+    ]
+
+
+# ------------------------------------------------------------------------------------------------------- a convention
+
+
+def test_the_convention_is_there_with_its_defaults_and_hints(tree: Path) -> None:
+    code = """
+import fastopt, numpy as np
+one, other = np.array([1.0, -1.0]), np.array([1.0, -1.0])
+by_convention = fastopt.RMSProp(one, 0.25, momentum=0.5, convention="optax")
+singly = fastopt.RMSProp(other, 0.25, 0.9, momentum=0.5, eps_inside_root=True, form="velocity")
+for optimizer in (by_convention, singly):
+    optimizer.step(np.array([3.0, 0.5]))
+print(by_convention.rule.name, by_convention.rule is singly.rule, one.tolist() == other.tolist() != [1.0, -1.0])
+for given in ({"convention": "sonnet"}, {"eps_in_sqrt": True}):
+    try:
+        fastopt.RMSProp(one, **given)
+    except (TypeError, ValueError) as error:
+        print(str(error).split("? Expected")[0])
+"""
+    assert _run(tree, [sys.executable, "-c", code]).splitlines() == [
+        "rmsprop_velocity True True",
+        "convention: expected one of 'torch', 'optax', 'keras'; received 'sonnet'",
+        "eps_in_sqrt: RMSProp has no such hyperparameter; did you mean `eps_inside_root`",
+    ]
+
+
+def test_documents_follow(tree: Path) -> None:
+    _run(tree, [sys.executable, "-m", "fastopt.optimizers.documents"])
+    stub = (tree / "fastopt" / "optimizers" / "__init__.pyi").read_text()
+    assert "class SignSGD(Optimizer):" in stub
+    assert 'convention: Literal["torch", "optax", "keras"] = "torch",' in stub
+    assert "| `SignSGD` | `signsgd`, `signum` | `lr=0.0001, beta=0.9, averaged=False` | - |" in (tree / "README.md").read_text()
+
+
+def test_the_new_storage_has_numpys_bits_on_every_backend(tree: Path) -> None:
+    pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
+    output = _run(tree, [sys.executable, "-m", "fastopt", "check", "--rule", "momentum"])
+    rows = [line.split() for line in output.splitlines() if "float8_e5m2" in line and line.count(",") == 2]
+    assert len(rows) == 1 + 3, "alone, and in each place"
+    assert all(set(row[4::2]) == {"0"} for row in rows)
+    code = (
+        "import fastopt, ml_dtypes, numpy as np; from fastopt.storage import STORAGES; s = STORAGES['float8_e5m2']; "
+        "x = np.arange(2**32 - 1, step=9973).astype(np.uint32); np.seterr(all='ignore'); w = x.view(np.float32).astype(s.dtype); "
+        "g = np.array([s.store(int(b)) & 255 for b in x], np.uint8).view(s.dtype); n = np.isnan(x.view(np.float32)); "
+        "assert (g[~n].view(np.uint8) == w[~n].view(np.uint8)).all() and np.isnan(g[n].astype(np.float32)).all(); "
+        "p = np.ones(5, np.float32); o = fastopt.Adam(p, state_dtype='float8_e5m2'); o.step(p.copy()); print(o._states[0][0].dtype)"
+    )
+    assert _run(tree, [sys.executable, "-c", code]).strip() == "float8_e5m2"

@@ -6,7 +6,9 @@ whole path, element by element, and the framework runs its own step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,15 @@ import pytest
 import fastopt
 
 Array = np.ndarray[Any, Any]
+
+CLASSES: list[tuple[str, Any]] = [
+    ("SGD", fastopt.SGD),
+    ("Adagrad", fastopt.AdaGrad),
+    ("RMSprop", fastopt.RMSProp),
+    ("Adam", fastopt.Adam),
+    ("AdamW", fastopt.AdamW),
+]
+"""What both torch and Keras have, by their name for it."""
 
 STEPS, SIZE = 100, 257
 TOLERANCE = 1e-12
@@ -79,6 +90,16 @@ TORCH: list[tuple[str, str, Callable[..., fastopt.Optimizer], dict[str, Any]]] =
     ),
     *(
         (
+            "Adagrad" + ", begun above 0" * (initial > 0) + ", maximize" * maximize,
+            "Adagrad",
+            fastopt.AdaGrad,
+            {"lr_decay": 0.1, "initial_accumulator_value": initial, "eps": 1e-3, "weight_decay": 0.03, "maximize": maximize},
+        )
+        for initial in (0.0, 0.3)
+        for maximize in (False, True)
+    ),
+    *(
+        (
             name + ", amsgrad" * amsgrad + ", maximize" * maximize + ", no decay" * (decay == 0.0),
             name,
             make,
@@ -106,9 +127,7 @@ def test_torch(name: str, make: Callable[..., fastopt.Optimizer], options: dict[
     assert_same_path(path(make(start(), **options)), ends)
 
 
-@pytest.mark.parametrize(
-    ("name", "make"), [("SGD", fastopt.SGD), ("RMSprop", fastopt.RMSProp), ("Adam", fastopt.Adam), ("AdamW", fastopt.AdamW)]
-)
+@pytest.mark.parametrize(("name", "make"), CLASSES)
 def test_torch_names_and_defaults(name: str, make: Any) -> None:
     """Where an argument has torch's name it has torch's default."""
     import inspect
@@ -192,6 +211,90 @@ def test_optax(theirs: Callable[[Any, Any], Any], ours: Callable[[Array], fastop
             p, state = step_of_theirs(jax.numpy.asarray(gradients(step)), state, p)
             ends.append(np.asarray(p))
     assert_same_path(path(ours(start())), ends)
+
+
+# ----------------------------------------------------------------------------------------------------------------- keras
+
+DECAYED = {"eps": 1e-3, "weight_decay": 0.3}
+KERAS: list[tuple[str, Callable[..., fastopt.Optimizer], dict[str, Any]]] = [
+    *(
+        (name, make, {"betas": (0.8, 0.95), "amsgrad": amsgrad, **more})
+        for name, make in (("Adam", fastopt.Adam), ("AdamW", fastopt.AdamW))
+        for amsgrad in (False, True)
+        for more in ({}, DECAYED)
+    ),
+    *(
+        ("RMSprop", fastopt.RMSProp, {"momentum": momentum, "centered": centered, **more})
+        for centered in (False, True)
+        for momentum in (0.0, 0.7)
+        for more in ({}, {"alpha": 0.8, **DECAYED})
+    ),
+    ("Adagrad", fastopt.AdaGrad, {}),
+    ("Adagrad", fastopt.AdaGrad, {"initial_accumulator_value": 0.3, **DECAYED}),
+    *(
+        ("SGD", fastopt.SGD, {**options, **more})
+        for options in ({}, {"momentum": 0.83}, {"momentum": 0.83, "nesterov": True})
+        for more in ({}, {"weight_decay": 0.3})
+    ),
+]
+
+
+def as_keras_calls_them(options: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Our arguments under Keras's names, by the convention's table; it has one argument for each beta."""
+    theirs = {ours: there for there, ours in names.items()}
+    betas = dict(zip(("beta_1", "beta_2"), options.get("betas", ()), strict=False))
+    return betas | {theirs.get(name, name): value for name, value in options.items() if name != "betas"}
+
+
+@pytest.fixture(scope="module")
+def keras() -> Any:
+    """Keras on PyTorch, in float64; its backend is chosen once for a process, when it is first imported."""
+    if "keras" not in sys.modules:
+        pytest.importorskip("torch", reason="torch is not installed")
+        os.environ["KERAS_BACKEND"] = "torch"
+    module = pytest.importorskip("keras", reason="keras is not installed")
+    before = module.config.floatx()
+    module.config.set_floatx("float64")  # of its learning rate and step count too
+    yield module
+    module.config.set_floatx(before)
+
+
+@pytest.mark.parametrize(("name", "make", "options"), KERAS)
+def test_keras(keras: Any, name: str, make: Any, options: dict[str, Any]) -> None:
+    """Parameters at each step, and at the end every state, under Keras's name for it."""
+    optimizer, convention = make(start(), convention="keras", **options), make.family.conventions["keras"]
+    p = keras.Variable(start(), dtype="float64")
+    judge = getattr(keras.optimizers, name)(**as_keras_calls_them(options, convention.names))
+    ends = []
+    for step in range(STEPS):
+        judge.learning_rate = learning_rate(step)
+        judge.apply([keras.ops.convert_to_tensor(gradients(step))], [p])
+        ends.append(p.value.detach().numpy().copy())
+    assert_same_path(path(optimizer), ends)
+    held = {v.name: v.value.detach().numpy() for v in judge.variables if tuple(v.shape) == (SIZE,)}
+    own = optimizer.state_dict()["state"]
+    assert len(held) == len(own)
+    for state, values in own.items():
+        (theirs,) = [value for key, value in held.items() if key.endswith(f"_{convention.states[state]}")]
+        sizes = np.sqrt(own["v"]) if state in ("m", "a") else np.abs(theirs)  # what cancels in a mean of both signs loses its own scale
+        assert (np.abs(values - theirs) <= TOLERANCE * np.maximum(sizes, np.abs(theirs))).all(), state
+
+
+@pytest.mark.parametrize(("name", "make"), CLASSES)
+def test_keras_names_and_defaults(keras: Any, name: str, make: Any) -> None:
+    """What Keras has as a default is one under its convention, under the name that the convention tells."""
+    import inspect
+
+    values = make(start(), convention="keras", backend="numpy")
+    found = {"lr": values.lr, **values.hyperparameters, "weight_decay": values.hyperparameters["weight_decay"] or None}
+    names = make.family.conventions["keras"].names
+    for argument, parameter in inspect.signature(getattr(keras.optimizers, name)).parameters.items():
+        own = names.get(argument, argument)
+        if own == "betas":
+            assert found["betas"][("beta_1", "beta_2").index(argument)] == parameter.default
+        elif own in found:
+            assert found[own] == parameter.default, argument
+    assert set(names) <= set(inspect.signature(getattr(keras.optimizers, name)).parameters)
 
 
 # ----------------------------------------------------------------------------------------------------------- scikit-learn

@@ -20,12 +20,13 @@ import numpy as np
 import pytest
 
 import fastopt
-from fastopt import worklist
+from fastopt.backends import HOST
+from fastopt.host import worklist
 from fastopt.optimizers.base import Optimizer
 from tests.conftest import needed
 
 Array = np.ndarray[Any, Any]
-ALL_BACKENDS = ("numpy", "numba", "cython")
+ALL_BACKENDS = HOST
 
 
 # ruff: noqa: ANN202  -- rules are bare formulas
@@ -79,8 +80,8 @@ class Situation:
             [p.tobytes() for p in self.arrays],
             [s.tobytes() for s in arrays],
             state["steps"],
-            state["lr"],
-            state["hyperparameters"],
+            state["groups"],
+            state["slots"],
         ]
 
 
@@ -164,9 +165,14 @@ def shortened(s: Situation) -> None:
 
 
 NOT_A_SEQUENCE = r"^grads: expected a sequence of 4 arrays, like params; received "
-NOT_AN_ARRAY = r"^grads\[1\]: expected a NumPy array of float32 or float64, received "
-NOT_A_DTYPE = r"^grads\[1\]: expected dtype float32 or float64 in native byte order, received "
-NOT_CONTIGUOUS = r"^grads\[0\]: expected a C-contiguous array, received strides \(.*\) for shape \(3, 4\)"
+NOT_AN_ARRAY = r"^grads\[1\]: expected a NumPy array of float32, float64, float16 or bfloat16, received "
+NOT_A_DTYPE = r"^grads\[1\]: expected dtype float32, float64, float16 or bfloat16 in native byte order, received "
+NOT_CONTIGUOUS = (
+    r"^grads\[0\]: expected a dense array, C-contiguous or with its dimensions in another order; received strides \(.*\) for shape \(3, 4\)"
+)
+OTHER_ORDER = (
+    r"^grads\[0\]: expected its elements in the order of params\[0\]'s, with strides \(4, 1\) in elements; received strides \(1, 3\)$"
+)
 NOT_A_MAPPING = r"^grads: expected a mapping with the names of params; received "
 NOT_ONE_ARRAY = r"^grads: expected one array, like params; received "
 NOT_A_SCALE = r"^grad_scale: expected a finite number >= 0, received "
@@ -183,7 +189,6 @@ STEP_CALLS = [
         ("bytes", lambda s: b"abcd", NOT_A_SEQUENCE + "bytes$"),
         ("number", lambda s: 1.0, NOT_A_SEQUENCE + "float$"),
         ("object array of arrays", lambda s: np.array([*s.gradients(), None], object), NOT_A_SEQUENCE + "ndarray$"),
-        ("None within", second(lambda g: None), NOT_AN_ARRAY + "None$"),
         ("list within", second(lambda g: g.tolist()), NOT_AN_ARRAY + r"\[.*\(list\)$"),
         ("number within", second(lambda g: 0.5), NOT_AN_ARRAY + r"0\.5 \(float\)$"),
         ("bytes within", second(lambda g: g.tobytes()), NOT_AN_ARRAY + r".*\(bytes\)$"),
@@ -197,7 +202,7 @@ STEP_CALLS = [
             second(lambda g: g.astype(np.float64)),
             r"^grads\[1\]: expected dtype float32 like params\[1\], received float64$",
         ),
-        ("float16", second(lambda g: g.astype(np.float16)), NOT_A_DTYPE + "float16$"),
+        ("float16", second(lambda g: g.astype(np.float16)), r"^grads\[1\]: expected dtype float32 like params\[1\], received float16$"),
         ("int32", second(lambda g: g.astype(np.int32)), NOT_A_DTYPE + "int32$"),
         ("uint8", second(lambda g: np.zeros(5, np.uint8)), NOT_A_DTYPE + "uint8$"),
         ("bool", second(lambda g: g > 0), NOT_A_DTYPE + "bool$"),
@@ -240,8 +245,8 @@ STEP_CALLS = [
             lambda s: s.with_gradient(3, np.zeros((7, 0), np.float32)),
             r"^grads\[3\] has shape \(7, 0\), .* \(0, 7\)$",
         ),
-        ("transposed view", first(lambda g: np.ascontiguousarray(g.T).T), NOT_CONTIGUOUS),
-        ("F-ordered", first(np.asfortranarray), NOT_CONTIGUOUS),
+        ("transposed view", first(lambda g: np.ascontiguousarray(g.T).T), OTHER_ORDER),
+        ("F-ordered", first(np.asfortranarray), OTHER_ORDER),
         ("every other element", first(lambda g: np.repeat(g, 2, axis=1)[:, ::2]), NOT_CONTIGUOUS),
         ("reversed", first(lambda g: g[::-1]), NOT_CONTIGUOUS),
         ("broadcast", first(lambda g: np.broadcast_to(g[0], (3, 4))), NOT_CONTIGUOUS),
@@ -294,7 +299,6 @@ STEP_CALLS = [
             lambda s: {**s.good(), "b": np.zeros(3, np.float32)},
             r"^grads\['b'\]: expected dtype float64 like params\['b'\], received float32$",
         ),
-        ("None within", lambda s: {**s.good(), "b": None}, r"^grads\['b'\]: expected a NumPy array of float32 or float64, received None$"),
     ),
     *step_calls(
         "mapping",
@@ -329,7 +333,11 @@ STEP_CALLS = [
         "array",
         ValueError,
         ("wrong shape", lambda s: np.zeros(5), r"^grads has shape \(5,\), its parameter params has shape \(6,\)$"),
-        ("reversed", lambda s: s.good()[::-1], r"^grads: expected a C-contiguous array, received strides \(-8,\) for shape \(6,\)"),
+        (
+            "reversed",
+            lambda s: s.good()[::-1],
+            r"^grads: expected a dense array, .* received strides \(-8,\) for shape \(6,\)",
+        ),
         ("the parameter", lambda s: s.arrays[0], r"^grads and params overlap in memory"),
     ),
     *step_calls(
@@ -623,8 +631,8 @@ NOT_THREADS: tuple[tuple[Any, type[Exception], str], ...] = (
 )
 
 PARAMS = r"^params: expected an array, a sequence of arrays or a mapping of them, received "
-ELEMENT = r"^params\[0\]: expected a NumPy array of float32 or float64, received "
-DTYPE = r"^params: expected dtype float32 or float64 in native byte order, received "
+ELEMENT = r"^params\[0\]: expected a NumPy array of float32, float64, float16 or bfloat16, received "
+DTYPE = r"^params: expected dtype float32, float64, float16 or bfloat16 in native byte order, received "
 
 CONSTRUCTIONS = [
     *constructions(
@@ -635,12 +643,14 @@ CONSTRUCTIONS = [
         ("params: string", lambda p: fastopt.Adam("weights"), PARAMS + "str$"),
         ("params: bytes", lambda p: fastopt.Adam(b"weights"), PARAMS + "bytes$"),
         ("params: list of numbers", lambda p: fastopt.Adam([1.0, 2.0]), ELEMENT + r"1\.0 \(float\)$"),
-        ("params: list of lists", lambda p: fastopt.Adam([[1.0]]), ELEMENT + r"\[1\.0\] \(list\)$"),
+        (
+            "params: list of lists",
+            lambda p: fastopt.Adam([[1.0]]),
+            r"^params\[0\]\[0\]: expected a NumPy array of .* received 1\.0 \(float\)$",
+        ),
         ("params: list with None", lambda p: fastopt.Adam([p, None]), r"^params\[1\]: expected a NumPy array .* received None$"),
-        ("params: nested list", lambda p: fastopt.Adam([[p]]), ELEMENT + r"\[array\(.*\(list\)$"),
-        ("params: mapping of lists", lambda p: fastopt.Adam({"w": [1.0]}), r"^params\['w'\]: expected a NumPy array"),
+        ("params: mapping of lists", lambda p: fastopt.Adam({"w": [1.0]}), r"^params\['w'\]\[0\]: expected a NumPy array"),
         ("params: int64", lambda p: fastopt.Adam(p.astype(int)), DTYPE + "int64$"),
-        ("params: float16", lambda p: fastopt.Adam(p.astype(np.float16)), DTYPE + "float16$"),
         ("params: complex128", lambda p: fastopt.Adam(p.astype(complex)), DTYPE + "complex128$"),
         ("params: bool", lambda p: fastopt.Adam(p > 0), DTYPE + "bool$"),
         ("params: object", lambda p: fastopt.Adam(p.astype(object)), DTYPE + "object$"),
@@ -664,7 +674,7 @@ CONSTRUCTIONS = [
         (
             "hyperparameter of no rule",
             lambda p: fastopt.Optimizer(p, "adam", beta1=0.9),
-            r"^beta1: rule 'adam' has no such hyperparameter; expected some of lr, betas, eps, eps_root$",
+            r"^beta1: rule 'adam' has no such hyperparameter; did you mean `betas`\? Expected some of lr, betas, eps, eps_root, eps_hat$",
         ),
         ("argument that Adam has not", lambda p: fastopt.Adam(p, beta1=0.9), "beta1"),
         ("no params", lambda p: fastopt.Adam(), "params"),
@@ -677,13 +687,11 @@ CONSTRUCTIONS = [
         (
             "params: reversed",
             lambda p: fastopt.Adam(p[::-1]),
-            r"^params: expected a C-contiguous array, received strides \(-8,\) for shape \(6,\); .*np\.ascontiguousarray",
+            r"^params: expected a dense array, .* received strides \(-8,\) for shape \(6,\); .*np\.ascontiguousarray",
         ),
         ("params: every other", lambda p: fastopt.Adam(p[::2]), r"received strides \(16,\) for shape \(3,\)"),
-        ("params: transposed", lambda p: fastopt.Adam(p.reshape(2, 3).T), r"received strides \(8, 24\) for shape \(3, 2\)"),
-        ("params: F-ordered", lambda p: fastopt.Adam(np.asfortranarray(p.reshape(2, 3))), r"expected a C-contiguous array"),
-        ("params: column of a matrix", lambda p: fastopt.Adam(p.reshape(2, 3)[:, 1]), r"expected a C-contiguous array"),
-        ("params: broadcast", lambda p: fastopt.Adam(np.broadcast_to(p, (2, 6))), r"expected a C-contiguous array"),
+        ("params: column of a matrix", lambda p: fastopt.Adam(p.reshape(2, 3)[:, 1]), r"expected a dense array"),
+        ("params: broadcast", lambda p: fastopt.Adam(np.broadcast_to(p, (2, 6))), r"expected a dense array"),
         (
             "params: unaligned",
             lambda p: fastopt.Adam(unaligned((4,), np.float64)),
@@ -705,7 +713,7 @@ CONSTRUCTIONS = [
         ("params: two shapes of one buffer", lambda p: fastopt.Adam([p, p.reshape(2, 3)]), r"overlap in memory"),
         ("params: two dtypes of one buffer", lambda p: fastopt.Adam([p, p.view(np.float32)]), r"^params\[0\] and params\[1\] overlap"),
         ("params: a long one over two short ones", lambda p: fastopt.Adam([p[4:5], p[1:2], p[0:6]]), r"overlap in memory"),
-        ("rule: unknown", lambda p: fastopt.Optimizer(p, "adan"), r"^rule: expected one of adam, .*; received 'adan'$"),
+        ("rule: unknown", lambda p: fastopt.Optimizer(p, "adan"), r"^rule: expected one of .*adam, .*; received 'adan'$"),
         ("rule: empty", lambda p: fastopt.Optimizer(p, ""), r"^rule: expected one of .*; received ''$"),
         (
             "nesterov without momentum",
@@ -749,7 +757,7 @@ CONSTRUCTIONS = [
     *hyperparameter(fastopt.AdamW, "weight_decay", *NOT_A_NUMBER[:3], NONE),
     *hyperparameter(fastopt.SGD, "momentum", *NOT_A_NUMBER, NONE),
     *hyperparameter(fastopt.Momentum, "momentum", *NOT_A_NUMBER[:9], NONE),
-    *hyperparameter(fastopt.Momentum, "momentum", *OUTSIDE_UNIT, form="averaged"),
+    *hyperparameter(fastopt.Momentum, "momentum", *OUTSIDE_UNIT[:2], form="averaged"),
     *hyperparameter(fastopt.SGD, "dampening", *OUTSIDE_UNIT, NONE, momentum=0.9),
     *hyperparameter(fastopt.RMSProp, "alpha", *OUTSIDE_UNIT, NONE),
     *hyperparameter(fastopt.RMSProp, "eps", *NOT_A_NUMBER[:3], NONE),
@@ -924,16 +932,20 @@ FUNCTION_CALLS = [
     option("decoupled_weight_decay", 1, TypeError, "^decoupled_weight_decay: expected True or False"),
     option("maximize", None, TypeError, "^maximize: "),
     option("grad_scale", 0.0, ValueError, "^grad_scale: "),
-    option("momentum", 0.9, TypeError, "^momentum: rule 'adam' has no such hyperparameter; expected some of lr, betas, eps, eps_root$"),
+    option(
+        "momentum", 0.9, TypeError, "^momentum: rule 'adam' has no such hyperparameter; expected some of lr, betas, eps, eps_root, eps_hat$"
+    ),
     option("nonfinite", "skip", TypeError, "^nonfinite: rule 'adam' has no such hyperparameter"),
     option("backend", "gpu", ValueError, "^backend: "),
     option("backend", None, TypeError, "^backend: "),
     option("num_threads", 0, ValueError, "^num_threads: "),
     FunctionCall("p: list", lambda a: {"p": a["p"].tolist()}, TypeError, "^p: expected a NumPy array"),
-    FunctionCall("p: None", lambda a: {"p": None}, TypeError, "^p: expected a NumPy array of float32 or float64, received None$"),
+    FunctionCall(
+        "p: None", lambda a: {"p": None}, TypeError, "^p: expected a NumPy array of float32, float64, float16 or bfloat16, received None$"
+    ),
     FunctionCall("p: read-only", lambda a: {"p": np.frombuffer(a["p"].tobytes())}, ValueError, "^p: expected a writeable array"),
-    FunctionCall("p: strided", lambda a: {"p": np.zeros(12)[::2]}, ValueError, "^p: expected a C-contiguous array"),
-    FunctionCall("p: int", lambda a: {"p": np.zeros(6, int)}, TypeError, "^p: expected dtype float32 or float64"),
+    FunctionCall("p: strided", lambda a: {"p": np.zeros(12)[::2]}, ValueError, "^p: expected a dense array"),
+    FunctionCall("p: int", lambda a: {"p": np.zeros(6, int)}, TypeError, "^p: expected dtype float32, float64, float16 or bfloat16"),
     FunctionCall("g: wrong shape", lambda a: {"g": np.zeros(5)}, ValueError, r"^g has shape \(5,\), its parameter p has shape \(6,\)$"),
     FunctionCall(
         "g: wrong dtype", lambda a: {"g": np.zeros(6, np.float32)}, TypeError, "^g: expected dtype float64 like p, received float32$"
@@ -981,7 +993,7 @@ def test_functional_with_other_numbers_of_arrays() -> None:
             fastopt.functional.adam(*arrays, step=1)
     with pytest.raises(TypeError, match="step"):
         fastopt.functional.sgd(p, g)
-    with pytest.raises(AttributeError, match=r"^module 'fastopt\.functional' has no attribute 'adan'; rules are adam, "):
+    with pytest.raises(AttributeError, match=r"^module 'fastopt\.functional' has no attribute 'adan'; rules are .*adam, "):
         fastopt.functional.adan  # noqa: B018
     with pytest.raises(ValueError, match=r"^rule: expected one of .*; received 'adan'$"):
         fastopt.functional.apply("adan", p, g, step=1)
@@ -1001,9 +1013,18 @@ def loaded_state(change: Callable[[dict[str, Any]], Any]) -> Callable[[Optimizer
     def load(o: Optimizer) -> None:
         other = o.state_dict()
         state = {name: {key: array + 1.0 for key, array in arrays.items()} for name, arrays in other["state"].items()}
-        o.load_state_dict({**other, "steps": 77, "lr": 0.77, "state": change(state)})
+        groups = [{**group, "lr": 0.77} for group in other["groups"]]
+        o.load_state_dict({**other, "steps": 77, "groups": groups, "state": change(state)})
 
     return load
+
+
+def loaded_group(**changes: Any) -> Callable[[Optimizer], None]:
+    return lambda o: o.load_state_dict({**o.state_dict(), "groups": [{**o.state_dict()["groups"][0], **changes}]})
+
+
+def loaded_slot(**changes: Any) -> Callable[[Optimizer], None]:
+    return lambda o: o.load_state_dict({**o.state_dict(), "slots": [{**o.state_dict()["slots"][0], **changes}]})
 
 
 def assign(name: str, value: Any) -> Callable[[Optimizer], None]:
@@ -1014,7 +1035,8 @@ def without(key: str) -> Callable[[Optimizer], None]:
     return lambda o: o.load_state_dict({name: value for name, value in o.state_dict().items() if name != key})
 
 
-WHOLE_STATE = r"^state_dict: expected a mapping with rule, steps, lr, hyperparameters, state; received "
+WHOLE_STATE = r"^state_dict: expected a mapping with steps, groups, slots, state; received "
+GROUPS = r"^state_dict\['groups'\]: "
 STATE_NAMES = r"^state_dict\['state'\]: expected a mapping with \['m', 'v'\]; received "
 
 CHANGES: list[tuple[str, Callable[[Optimizer], None], type[Exception], str]] = [
@@ -1041,21 +1063,53 @@ CHANGES: list[tuple[str, Callable[[Optimizer], None], type[Exception], str]] = [
     ("load: empty", lambda o: o.load_state_dict({}), ValueError, WHOLE_STATE + r"\[\]$"),
     ("load: list", lambda o: o.load_state_dict([1]), ValueError, WHOLE_STATE + "list$"),  # type: ignore[arg-type]
     ("load: more", loaded(extra=1), ValueError, WHOLE_STATE + r"\[.*'extra'\]$"),
-    *((f"load: without {key}", without(key), ValueError, WHOLE_STATE) for key in ("rule", "steps", "lr", "hyperparameters", "state")),
-    ("load: another rule", loaded(rule="amsgrad"), ValueError, r"^state_dict\['rule'\]: expected 'adam', received 'amsgrad'$"),
+    *((f"load: without {key}", without(key), ValueError, WHOLE_STATE) for key in ("steps", "groups", "slots", "state")),
+    (
+        "load: another rule",
+        loaded_group(rule="amsgrad"),
+        ValueError,
+        r"^state_dict\['groups'\]\[0\]\['rule'\]: expected 'adam', received 'amsgrad'$",
+    ),
     ("load: negative steps", loaded(steps=-1), ValueError, r"^state_dict\['steps'\]: expected an integer >= 0, received -1$"),
     ("load: steps as a float", loaded(steps=3.0), TypeError, r"^state_dict\['steps'\]: expected an integer >= 0, received 3\.0"),
     ("load: steps as a flag", loaded(steps=True), TypeError, r"^state_dict\['steps'\]"),
     ("load: steps beyond 64 bits", loaded(steps=10**400), ValueError, r"^state_dict\['steps'\]: .* of 64 bits"),
-    ("load: negative lr", loaded(lr=-1.0), ValueError, "^lr: "),
+    ("load: negative lr", loaded_group(lr=-1.0), ValueError, "^lr: "),
+    ("load: groups as None", loaded(groups=None), ValueError, GROUPS + "expected 1 groups, received NoneType$"),
+    ("load: no groups", loaded(groups=[]), ValueError, GROUPS + "expected 1 groups, received 0$"),
     (
-        "load: hyperparameters as a list",
-        loaded(hyperparameters=[1]),
-        TypeError,
-        r"^state_dict\['hyperparameters'\]: expected a mapping, received list$",
+        "load: a group as a list",
+        loaded(groups=[[1]]),
+        ValueError,
+        r"^state_dict\['groups'\]\[0\]: expected a mapping with .*; received list$",
     ),
-    ("load: hyperparameter unknown", loaded(hyperparameters={"momentum": 0.9}), TypeError, "^momentum: rule 'adam' has no such"),
-    ("load: hyperparameter bad", loaded(hyperparameters={"eps": -1.0}), ValueError, "^eps: "),
+    (
+        "load: hyperparameter unknown",
+        loaded_group(momentum=0.9),
+        ValueError,
+        r"^state_dict\['groups'\]\[0\]: expected a mapping with .*'momentum'",
+    ),
+    ("load: hyperparameter bad", loaded_group(eps=-1.0), ValueError, "^eps: "),
+    ("load: other positions", loaded_group(params=[1, 0]), ValueError, r"^state_dict\['groups'\]\[0\]\['params'\]: expected the positions"),
+    ("load: another storage", loaded_group(state_dtype="float64"), ValueError, r"\['state_dtype'\]: expected None, received 'float64'$"),
+    ("load: slots as None", loaded(slots=None), TypeError, r"^state_dict\['slots'\]: expected a sequence, received NoneType$"),
+    (
+        "load: no slots",
+        loaded(slots=[]),
+        ValueError,
+        r"^state_dict\['slots'\]: expected the steps of every parameter, received none for .* 0$",
+    ),
+    ("load: a slot without steps", loaded(slots=[{"memory": {}, "params": [0, 1]}]), ValueError, r"^state_dict\['slots'\]\[0\]: expected"),
+    (
+        "load: a slot's steps",
+        loaded_slot(steps=-2),
+        ValueError,
+        r"^state_dict\['slots'\]\[0\]\['steps'\]: expected an integer >= 0, received -2$",
+    ),
+    ("load: a slot for no parameter", loaded_slot(params=[0, 2]), ValueError, r"\['params'\]: expected positions .*; received 2$"),
+    ("load: a parameter twice", loaded_slot(params=[0, 0]), ValueError, r"\['params'\]: expected positions .*, each once; received 0$"),
+    ("load: a parameter without a slot", loaded_slot(params=[1]), ValueError, "received none for the one at 0$"),
+    ("load: memory of no rule", loaded_slot(memory={"x": 1.0}), ValueError, r"\['memory'\]: expected \[\], received \['x'\]$"),
     ("load: state as None", loaded(state=None), ValueError, STATE_NAMES + "NoneType$"),
     ("load: state without v", loaded_state(lambda s: {"m": s["m"]}), ValueError, STATE_NAMES + r"\['m'\]$"),
     ("load: state with more", loaded_state(lambda s: {**s, "x": s["m"]}), ValueError, STATE_NAMES + r"\['m', 'v', 'x'\]$"),
@@ -1094,12 +1148,6 @@ CHANGES: list[tuple[str, Callable[[Optimizer], None], type[Exception], str]] = [
         loaded_state(lambda s: {**s, "v": {**s["v"], "b": swapped(s["v"]["b"])}}),
         TypeError,
         "foreign byte order",
-    ),
-    (
-        "load: state transposed",
-        loaded_state(lambda s: {**s, "m": {**s["m"], "w": np.asfortranarray(s["m"]["w"])}}),
-        ValueError,
-        "C-contiguous",
     ),
 ]
 

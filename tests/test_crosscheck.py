@@ -108,7 +108,7 @@ def test_compare_uses_the_case() -> None:
 
     for case in cases(shifting):
         seen.clear()
-        assert compare(shifting, "numpy", np.float32, case, lengths=(3,), steps=3) == 0
+        assert compare(shifting, "numpy", np.float32, case, lengths=(3, 2), steps=3) == 0
         assert {s["step"] for s in seen} == {1, 2, 3}
         assert len({s["lr"] for s in seen}) == 3
         assert {s["shift"] for s in seen} == {case.options.get("shift", 0.5)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,19 @@ import pytest
 
 import fastopt
 from fastopt import functional
-from fastopt.backends import launched
+from fastopt.host import launched
 from fastopt.rules.entry import RULES, Rule
 from tests.conftest import LAUNCHINGS, needed
 
 EVERY = [pytest.param(rule, id=rule.name) for rule in RULES.values()]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rule", EVERY)
-@pytest.mark.parametrize("launching", [*LAUNCHINGS, "numpy"], indirect=True)
+@pytest.mark.parametrize(
+    ("launching", "dtype"),
+    list(zip([*LAUNCHINGS, "numpy"], itertools.cycle((np.float32, np.float64)), strict=False)),
+    indirect=["launching"],
+)
 def test_is_the_optimizers_step_and_keeps_the_callers_arrays(rule: Rule, launching: str, dtype: Any) -> None:
     rng = np.random.default_rng(0)
     p = rng.standard_normal((3, 7)).astype(dtype)
@@ -28,11 +32,16 @@ def test_is_the_optimizers_step_and_keeps_the_callers_arrays(rule: Rule, launchi
     own = p.copy()
     optimizer = fastopt.Optimizer(own, rule, 0.1, weight_decay=0.2, maximize=True, backend=launching)
     step_function = getattr(functional, rule.name)
+    memory: dict[str, float] = {}
     for step in range(1, 4):
         g = rng.standard_normal((3, 7)).astype(dtype)
         optimizer.step(g, grad_scale=3.0)
         options: dict[str, Any] = {"weight_decay": 0.2, "maximize": True, "grad_scale": 3.0, "backend": launching}
-        assert step_function(p, g, *states, step=step, lr=0.1, **options) is None
+        answer = step_function(p, g, *states, step=step, lr=0.1, **options, **memory)
+        assert (answer is None) == (not rule.memory)
+        memory = answer or {}
+    (slot,) = optimizer.state_dict()["slots"]
+    assert slot.get("memory", {}) == memory
     assert p.tobytes() == own.tobytes()
     assert [a.ctypes.data for a in (p, *states)] == addresses
     for name, state in zip(rule.states, states, strict=True):
@@ -91,7 +100,9 @@ def test_straight_to_the_kernel_at_every_length_and_offset(
         own, states = p.copy(), (m.copy(), v.copy())
         functional.adam(p, g, m, v, step=3, lr=0.1, weight_decay=0.2, grad_scale=3.0, backend=backend, num_threads=num_threads)
         optimizer = fastopt.Adam(own, 0.1, weight_decay=0.2, backend="numpy")
-        optimizer.load_state_dict({**optimizer.state_dict(), "steps": 2, "state": {"m": states[0], "v": states[1]}})
+        optimizer.load_state_dict(
+            {**optimizer.state_dict(), "slots": [{"steps": 2, "memory": {}, "params": [0]}], "state": {"m": states[0], "v": states[1]}}
+        )
         optimizer.step(g, grad_scale=3.0)
         after = optimizer.state_dict()["state"]
         assert (p.tobytes(), m.tobytes(), v.tobytes()) == (own.tobytes(), after["m"].tobytes(), after["v"].tobytes())
@@ -106,7 +117,7 @@ def test_what_is_not_plain_is_laid_out() -> None:
 
 def test_a_list_of_numbers_in_place_of_the_gradient_leaves_the_parameter_alone() -> None:
     p = np.ones(3)
-    with pytest.raises(TypeError, match=r"^g: expected a NumPy array of float32 or float64, received \[1.0, 1.0, 1.0\]"):
+    with pytest.raises(TypeError, match=r"^g: expected a NumPy array of float32, float64, float16 or bfloat16, received \[1.0, 1.0, 1.0\]"):
         functional.sgd(p, [1.0, 1.0, 1.0], step=1)
     assert (p == 1.0).all()
 

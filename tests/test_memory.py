@@ -38,14 +38,16 @@ def test_host() -> None:
     assert memory.of([np.ones(3), np.ones(4)], ["a", "b"]) is memory.host
     assert memory.of([], []) is memory.host
     assert memory.of([OfAFramework(1)], ["a"]) is memory.host, "no device's: refused later, as no NumPy array"
-    with pytest.raises(TypeError, match=r"^params: expected a NumPy array of float32 or float64, received <.*OfAFramework"):
+    with pytest.raises(
+        TypeError, match=r"^params: expected a NumPy array of float32, float64, float16 or bfloat16, received <.*OfAFramework"
+    ):
         fastopt.Adam(OfAFramework(1))
 
 
 def test_a_tensor_of_torch_on_the_host_is_one_array_and_refused_as_such() -> None:
     torch = pytest.importorskip("torch")
     for params, label in ((torch.ones(3), "params"), ([torch.ones(3)], r"params\[0\]")):
-        with pytest.raises(TypeError, match=rf"^{label}: expected a NumPy array of float32 or float64, received tensor"):
+        with pytest.raises(TypeError, match=rf"^{label}: expected a NumPy array of float32, float64, float16 or bfloat16, received tensor"):
             fastopt.Adam(params)
 
 

@@ -22,11 +22,11 @@ from fastopt.crosscheck import Case, cases, compare, ulp_distance
 from fastopt.rules.entry import RULES, Rule
 from fastopt.rules.language import absolute, maximum, minimum, sign, sqrt
 from tests.conftest import LAUNCHINGS, needed
+from tests.kernels import kernel
 
 # ruff: noqa: ANN201, ANN202  -- rules are bare formulas
 # mypy: disable-error-code="no-untyped-def"
 
-COMPILED = ("cython", "numba", "numba's prange")
 DTYPES = [pytest.param(dtype, id=dtype.__name__) for dtype in (np.float32, np.float64)]
 
 
@@ -137,7 +137,7 @@ def enter_lion(**more: Any) -> Rule:
 @pytest.mark.usefixtures("threads_for_all_sizes")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("reference", [reference_of_lion, None], ids=["with a reference", "without"])
-@pytest.mark.parametrize("launching", COMPILED, indirect=True)
+@pytest.mark.parametrize("launching", LAUNCHINGS, indirect=True)
 def test_same_bits(launching: str, reference: Any, dtype: Any) -> None:
     able_to_compile(launching)
     rule = enter_lion(reference=reference)
@@ -176,7 +176,7 @@ def test_idle_weights_do_not_drift() -> None:
 def test_auto_takes_numba_for_what_was_not_compiled_ahead() -> None:
     needed("numba")
     rule = enter_lion()
-    name, why = pick(rule)
+    name, why = pick(kernel(rule))
     assert name == "numba"
     assert "not in the built extension" in why or "cython" in why
     assert fastopt.Optimizer(np.ones(3), rule).backend == "numba"

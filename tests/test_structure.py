@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ A, B, C = np.zeros(1), np.zeros(2), np.zeros(3)
 
 def test_array() -> None:
     structure, arrays = Structure.of(A)
-    assert structure == Structure("array", 1)
+    assert structure == Structure("array")
     assert arrays[0] is A
     assert structure.flatten(B, "grads")[0] is B
     assert structure.label(0, "grads") == "grads"
@@ -22,7 +24,7 @@ def test_array() -> None:
 @pytest.mark.parametrize("make", [list, tuple, iter], ids=["list", "tuple", "iterator"])
 def test_sequence(make: type) -> None:
     structure, arrays = Structure.of(make([A, B]))
-    assert structure == Structure("sequence", 2)
+    assert structure == Structure("sequence", (0, 1))
     assert arrays[0] is A
     assert arrays[1] is B
     assert structure.flatten(make([C, A]), "grads") == [C, A]
@@ -39,7 +41,7 @@ def test_sequence_is_not_the_callers_list() -> None:
 
 def test_mapping() -> None:
     structure, arrays = Structure.of({"w": A, 7: B})
-    assert structure == Structure("mapping", 2, ("w", 7))
+    assert structure == Structure("mapping", ("w", 7))
     assert structure.flatten({7: C, "w": A}, "grads") == [A, C]
     assert (structure.label(0, "grads"), structure.label(1, "grads")) == ("grads['w']", "grads[7]")
     assert structure.restore(arrays) == {"w": A, 7: B}
@@ -61,3 +63,37 @@ def test_labels_are_made_when_asked_for() -> None:
     assert list(structure.labels("params", [2, 0])) == ["params['c']", "params['w']"]
     with pytest.raises(IndexError):
         labels[3]
+
+
+def test_nested() -> None:
+    given = {"layer": {"w": A, "b": B}, 3: [C, (A, {"x": B})], "none": {}}
+    structure, arrays = Structure.of(given)
+    assert [id(a) for a in arrays] == [id(a) for a in (A, B, C, A, B)]
+    assert structure.length == 5
+    assert list(structure.labels("grads")) == [
+        "grads['layer']['w']",
+        "grads['layer']['b']",
+        "grads[3][0]",
+        "grads[3][1][0]",
+        "grads[3][1][1]['x']",
+    ]
+    assert structure.restore("abcde") == {"layer": {"w": "a", "b": "b"}, 3: ["c", ["d", {"x": "e"}]], "none": {}}
+    found = structure.flatten({"none": {}, 3: (C, [A, {"x": None}]), "layer": {"b": B, "w": A}}, "grads")
+    assert [id(a) for a in found] == [id(a) for a in (A, B, C, A, None)]
+
+
+@pytest.mark.parametrize(
+    ("grads", "error", "words"),
+    [
+        ({"layer": {"w": A, "b": B}}, ValueError, r"^grads: expected the names of params; 3 is missing"),
+        ({"layer": {"w": A}, 3: [C]}, ValueError, r"^grads\['layer'\]: expected the names of params; 'b' is missing"),
+        ({"layer": [A, B], 3: [C]}, TypeError, r"^grads\['layer'\]: expected a mapping with the names of params; received list"),
+        ({"layer": {"w": A, "b": B}, 3: [C, A]}, ValueError, r"^grads\[3\]: expected 1 arrays, one for each parameter; received 2"),
+        ({"layer": {"w": A, "b": B}, 3: C}, TypeError, r"^grads\[3\]: expected a sequence of 1 arrays, like params; received ndarray"),
+        ({"layer": None, 3: [C]}, TypeError, r"^grads\['layer'\]: expected a mapping with the names of params; received NoneType"),
+    ],
+)
+def test_nested_gradients_of_another_structure(grads: Any, error: type[Exception], words: str) -> None:
+    structure, _ = Structure.of({"layer": {"w": A, "b": B}, 3: [C]})
+    with pytest.raises(error, match=words):
+        structure.flatten(grads, "grads")

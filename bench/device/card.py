@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fastopt.cuda import runtime, simulated
+from fastopt.cuda import runtime
 
 from .. import machine
 from .clock import answer
 
-__all__ = ["PACKAGES", "describe", "free_bytes", "rehearsal", "select", "slug"]
+__all__ = ["PACKAGES", "describe", "emulated", "free_bytes", "rehearsal", "select", "slug"]
 
 PACKAGES = ("numba-cuda", "cuda-core", "cuda-bindings", "cupy-cuda12x", "cupy-cuda13x", "apex", "jaxlib")
 DRIVER = Path("/proc/driver/nvidia/version")
@@ -19,10 +19,14 @@ DRIVER = Path("/proc/driver/nvidia/version")
 
 def select(device: int = 0) -> None:
     """Makes the device's primary context, which the frameworks use too, the one that this thread works in."""
-    if not simulated():
-        from cuda.core import Device
+    from cuda.core import Device
 
-        Device(device).set_current()
+    Device(device).set_current()
+
+
+def emulated(device: int = 0) -> bool:
+    """Whether no GPU answers but a program, as in the tests: its device has a name that says so."""
+    return "emulated" in runtime().describe(device).lower()
 
 
 def describe(profile: str, device: int = 0) -> dict[str, Any]:
@@ -33,8 +37,6 @@ def describe(profile: str, device: int = 0) -> dict[str, Any]:
 
 
 def _gpu(device: int) -> dict[str, Any]:
-    if simulated():
-        return {"name": runtime().describe(device), "simulated": True, "l2_bytes": 0, "memory_bytes": 0}
     from cuda.bindings import driver
     from cuda.core import Device
 
@@ -45,10 +47,9 @@ def _gpu(device: int) -> dict[str, Any]:
         return int(answer(driver.cuDeviceGetAttribute(which, handle)))
 
     major, minor = Device(device).compute_capability
-    name = str(Device(device).name)
     return {
-        "name": name,
-        "simulated": "emulat" in name.lower() or "simulat" in name.lower(),
+        "name": str(Device(device).name),
+        "simulated": emulated(device),
         "compute_capability": f"{major}.{minor}",
         "multiprocessors": attribute(kind.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
         "l2_bytes": attribute(kind.CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE),
@@ -72,10 +73,8 @@ def _cuda_version(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-def free_bytes() -> int | None:
-    """What is free on the device; None where it is simulated."""
-    if simulated():
-        return None
+def free_bytes() -> int:
+    """What is free on the device."""
     from cuda.bindings import driver
 
     return int(answer(driver.cuMemGetInfo())[0])

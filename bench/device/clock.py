@@ -4,8 +4,7 @@
     Waited      the host's clock, from a device at rest to a device at rest: for a framework that works on streams of its own
     Enqueued    the host's clock around the calls alone: what it costs to hand the work over
 
-Work is put on the legacy default stream, which PyTorch and CuPy use unless told otherwise. Where Numba's simulator stands in
-for a GPU everything is done when a call returns, and all three are the host's clock.
+Work is put on the legacy default stream, which PyTorch and CuPy use unless told otherwise.
 """
 
 from __future__ import annotations
@@ -16,12 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fastopt.cuda import simulated
 from fastopt.cuda.arrays import DEFAULT_STREAM
 
 from ..interleave import LONG, Contender
 
-__all__ = ["CALLS", "Clock", "Enqueued", "Timed", "Waited", "answer", "device_clock", "synchronize"]
+__all__ = ["CALLS", "Clock", "Enqueued", "Events", "Timed", "Waited", "answer", "synchronize"]
 
 CALLS = 100
 """Calls that are enqueued in a row at the most, so that the driver's queue has room for them and the host does not wait."""
@@ -48,13 +46,12 @@ def answer(result: tuple[Any, ...]) -> Any:
 
 def synchronize() -> None:
     """Waits until the device has done everything, on all streams."""
-    if not simulated():
-        from cuda.bindings import driver
+    from cuda.bindings import driver
 
-        answer(driver.cuCtxSynchronize())
+    answer(driver.cuCtxSynchronize())
 
 
-class _Events:
+class Events:
     """CUDA events on the stream of the steps."""
 
     name = "device, CUDA events"
@@ -114,11 +111,6 @@ class Enqueued:
             count -= burst
         synchronize()
         return total
-
-
-def device_clock() -> Clock:
-    """The device's own time, or the host's where the device is simulated."""
-    return Waited(name="host, simulated device") if simulated() else _Events()
 
 
 @dataclass

@@ -6,10 +6,9 @@ writes. Long copies are made piece by piece, through buffers that are still many
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 
-from fastopt.cuda import runtime, simulated
+from fastopt.cuda import runtime
 from fastopt.cuda.arrays import DEFAULT_STREAM
 
 from .clock import answer
@@ -36,19 +35,11 @@ def copy_of(traffic: int, device: int = 0) -> Callable[[], object]:
     """A function that moves so many bytes on the device, on the default stream, without waiting for it."""
     lengths = pieces(traffic)
     (source, keeps_source), (target, keeps_target) = (runtime().allocate(device, lengths[0]) for _ in range(2))
-    if simulated():
-
-        def copy() -> object:
-            for length in lengths:
-                ctypes.memmove(target, source, length)
-            return keeps_source, keeps_target
-
-        return copy
     from cuda.bindings import driver
 
-    def copy_on_device() -> object:
+    def copy() -> object:
         for length in lengths:
             answer(driver.cuMemcpyDtoDAsync(target, source, length, DEFAULT_STREAM))
         return keeps_source, keeps_target
 
-    return copy_on_device
+    return copy

@@ -9,9 +9,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from ..peers import Peer
+from ..peers.pytorch import TorchFused
+from ..sources import OfTorch, Source
 from . import sources
-from .contenders import SUBJECT, Contender, Fastopt, TorchCapturable
-from .sources import OfTorch, Source
+from .contenders import SUBJECT, Fastopt
 
 __all__ = ["GRAPHS", "missing"]
 
@@ -42,10 +44,10 @@ def _capture(step: Callable[[], object]) -> Any:
     return graph
 
 
-class _Graph(Contender):
+class _Graph(Peer):
     """A contender whose step is the replay of a captured one; gradients are copied to where it reads them."""
 
-    kind: ClassVar[type[Contender]]
+    kind: ClassVar[type[Peer]]
 
     def __init__(self, params: Sequence[Any], grads: Sequence[Any]) -> None:
         self.params, self.grads = list(params), list(grads)
@@ -76,6 +78,7 @@ class _Graph(Contender):
 class FastoptGraph(_Graph):
     """`advance()`, which brings the step's scalars to the device, and the replay."""
 
+    name = SUBJECT
     kind = Fastopt
 
     def forget(self) -> None:
@@ -89,9 +92,17 @@ class FastoptGraph(_Graph):
         return self.graph.replay()
 
 
+class TorchCapturable(TorchFused):
+    """`torch.optim.Adam(fused=True, capturable=True)`: the one that may be captured into a CUDA graph."""
+
+    name = "torch fused, capturable"
+    options: ClassVar = {"fused": True, "capturable": True}
+
+
 class TorchGraph(_Graph):
     """The replay; the step count lies on the device and is raised there."""
 
+    name = "torch fused, capturable"
     kind = TorchCapturable
 
     def forget(self) -> None:
@@ -105,4 +116,4 @@ class TorchGraph(_Graph):
         return self.graph.replay()
 
 
-GRAPHS: dict[str, type[Contender]] = {SUBJECT: FastoptGraph, "torch fused, capturable": TorchGraph}
+GRAPHS: dict[str, type[Peer]] = {kind.name: kind for kind in (FastoptGraph, TorchGraph)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .. import records
 from ..records import Record
 from . import card, plots, tables
 
@@ -12,7 +11,7 @@ __all__ = ["write"]
 
 PAGE = """# fastopt on {gpu}
 {warning}
-Written by `fastopt report` from [record.json](record.json), the raw record of one run of `fastopt bench --device cuda`.
+Written by `fastopt report` from [record.json](record.json), the record of one run of `fastopt bench --device cuda`.
 How to read it: a *step* is one call of the public `step()`. Its time is the device's, between two CUDA events around a block of
 steps; at small sizes that is the time the host takes to launch them. *GB/s* counts the bytes that a step must move at the least
 (each array read once, and written once where it changes). The *copy* is NVIDIA's copy from device memory to device memory that
@@ -46,7 +45,7 @@ With quartiles and intervals: [steps.md](steps.md).
 """
 
 SIMULATED = """
-> **These times mean nothing.** No GPU ran this: the device was simulated, and the others, where
+> **These times mean nothing.** No GPU ran this: the device was emulated, and the others, where
 > there are any, ran on the CPU. It shows that the benchmark runs, and no more.
 """
 SMOKE = """
@@ -60,10 +59,8 @@ def _warning(record: Record) -> str:
     return SMOKE if card.rehearsal(record.machine) else ""
 
 
-def write(record_path: Path, folder: Path) -> Path:
+def write(record: Record, folder: Path) -> Path:
     """Writes README.md, steps.md and the plots into a folder; returns the page's path."""
-    record = records.load(record_path)
-    folder.mkdir(parents=True, exist_ok=True)
     pictures = plots.draw_all(record, folder)
     page = folder / "README.md"
     warning = _warning(record)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ..arrays import gpt2_shapes
-from .sources import Shape
+from ..sources import Shape
 
 __all__ = ["FRESH", "PROFILES", "Profile", "row_label"]
 

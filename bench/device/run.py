@@ -17,18 +17,18 @@ import numpy as np
 
 import fastopt
 from fastopt.crosscheck import Case, compare
-from fastopt.cuda import simulated
 from fastopt.rules.entry import RULES, Rule
 
-from .. import records
+from .. import peers, records
 from ..interleave import interleave
-from ..tables import bytes_of, time_of
+from ..markdown import bytes_of, time_of
+from ..peers import Peer
+from ..sources import Shape, elements
 from . import card, contenders, graphs, sources
-from .clock import Clock, Enqueued, Timed, device_clock, synchronize
-from .contenders import CONTENDERS, COPY, SUBJECT, Contender
+from .clock import Clock, Enqueued, Events, Timed, Waited, synchronize
+from .contenders import CONTENDERS, COPY, SUBJECT
 from .copying import copy_of, memory_needed
 from .profiles import FRESH, PROFILES
-from .sources import Shape, elements
 
 __all__ = ["Run", "bench"]
 
@@ -44,9 +44,9 @@ class Run:
 
     def __init__(self, profile: str, save: Callable[[Run], None]) -> None:
         self.profile, self.save = PROFILES[profile], save
-        self.clock = device_clock()
+        self.clock = Events()
         self.source = sources.for_fastopt()
-        self.peers_on = "cpu" if simulated() else "cuda"
+        self.peers_on = "cpu" if card.emulated() else "cuda"
         self.entries: list[dict[str, Any]] = []
         self.skipped: list[dict[str, str]] = []
         self.absent = contenders.missing(self.peers_on)
@@ -77,10 +77,10 @@ class Run:
             if distance:
                 raise AssertionError(f"{rule.name}, cuda, {dtype}: {distance} ULP from the reference")
         self.say(f"every rule: the same bits as the reference, {' and '.join(self.profile.sizes)}")
-        for name in CONTENDERS:
+        for name, kind in CONTENDERS.items():
             if name not in self.absent:
                 try:
-                    contenders.verify(name, self.peers_on)
+                    peers.verify(kind, self.peers_on)
                 except Exception as error:  # whatever a peer fails with, the others go on without it
                     if name == SUBJECT:
                         raise
@@ -100,10 +100,10 @@ class Run:
             self.skip("launch", "a replay of a CUDA graph", reason)
             return
         size = self.profile.launch
-        kept: dict[str, Contender] = {}
+        kept: dict[str, Peer] = {}
         for name, kind in graphs.GRAPHS.items():
             try:
-                contenders.verify(name, self.peers_on, kind)
+                peers.verify(kind, self.peers_on)
                 kept[name] = self.contender(name, [size], kind)
             except Exception as error:  # likewise
                 if name == SUBJECT:
@@ -139,7 +139,7 @@ class Run:
                     placed[source.name] = params, [source.random(shapes, "float32", 1 + k) for k in range(sets)]
                 params, gradients = placed[source.name]
                 peer = kind(params, gradients[0])
-                clock = peer.clock(self.clock)
+                clock = Waited(peer.finish) if peer.runs_ahead else self.clock  # no event of ours sees work on other streams
                 if fresh:
                     timed = self.timed(partial(_call, peer), _renewal(peer, gradients), clock=clock)
                 else:
@@ -196,7 +196,7 @@ class Run:
         """Something to be timed in blocks of the profile's length."""
         return Timed(step, prepare, clock=clock, longest=self.profile.block)
 
-    def contender(self, name: str, shapes: Sequence[Shape], kind: type[Contender] | None = None) -> Contender:
+    def contender(self, name: str, shapes: Sequence[Shape], kind: type[Peer] | None = None) -> Peer:
         """A contender on arrays of its own."""
         kind = kind or CONTENDERS[name]
         source = kind.source(self.peers_on)
@@ -226,7 +226,7 @@ def release() -> None:
 def does_not_fit(needed: int) -> str | None:
     """Why so many bytes more cannot be had, or None."""
     free = card.free_bytes()
-    if free is None or needed <= ROOM * free:
+    if needed <= ROOM * free:
         return None
     return f"needs {bytes_of(needed)}, and {ROOM:.0%} of what is free are {bytes_of(ROOM * free)}"
 
@@ -235,11 +235,11 @@ def _about(shapes: Sequence[Shape]) -> dict[str, Any]:
     return {"tensors": len(shapes), "elements": elements(shapes)}
 
 
-def _call(peer: Contender) -> object:
+def _call(peer: Peer) -> object:
     return peer.step()
 
 
-def _renewal(peer: Contender, gradients: list[list[Any]]) -> Callable[[], object]:
+def _renewal(peer: Peer, gradients: list[list[Any]]) -> Callable[[], object]:
     """Hands over the next set of gradients at every call."""
     following = itertools.cycle(gradients)
     return lambda: peer.new_gradients(next(following))
@@ -263,7 +263,7 @@ def bench(profile: str, output: Path | None) -> int:
     machine = card.describe(profile)
     if output is None:
         if card.rehearsal(machine):
-            print("fastopt bench: expected --output FOLDER for a rehearsal (a simulated device, or --profile smoke)", file=sys.stderr)
+            print("fastopt bench: expected --output FOLDER for a rehearsal (an emulated device, or --profile smoke)", file=sys.stderr)
             return 1
         output = Path("reports", card.slug(machine["device"]["name"]))
     output.mkdir(parents=True, exist_ok=True)
@@ -282,7 +282,7 @@ def bench(profile: str, output: Path | None) -> int:
     machine["took"] = round(time.monotonic() - run.started)
     save(run)
     scratch.replace(record)
-    from .page import write
+    from ..report import write
 
     print(f"report: {write(record, output)}")
     return 0

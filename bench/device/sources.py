@@ -1,125 +1,22 @@
-"""Who makes the arrays on the device: the framework that a contender works with, so that each has its own kind.
-
-All give random normal values: gradients that are not small keep the moments away from denormal numbers, however many steps
-are made.
-"""
+"""Arrays on the device that are fastopt's own, what fastopt is measured on, and giving memory back."""
 
 from __future__ import annotations
 
 import gc
 import importlib.util
-import math
-import os
 import sys
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.cuda import memory, simulated
+from fastopt.cuda import memory
 
 from ..arrays import filled
+from ..sources import OfCupy, OfTorch, Shape, Source
+from . import card
 
-__all__ = ["OfCupy", "OfJax", "OfTorch", "Own", "Shape", "Source", "elements", "for_fastopt", "release"]
-
-Shape = int | tuple[int, ...]
-
-
-class Source(Protocol):
-    """A maker of arrays."""
-
-    name: str
-
-    def random(self, shapes: Sequence[Shape], dtype: str, seed: int) -> list[Any]:
-        """One array of random normal values for each shape, made on the device where the framework can."""
-
-    def place(self, arrays: Sequence[NDArray[Any]]) -> list[Any]:
-        """Copies of host arrays."""
-
-    def fetch(self, array: Any) -> NDArray[Any]:
-        """A host copy."""
-
-
-def elements(shapes: Sequence[Shape]) -> int:
-    """How many parameters there are in all."""
-    return sum(s if isinstance(s, int) else math.prod(s) for s in shapes)
-
-
-class OfTorch:
-    """PyTorch tensors, on the GPU or, in tests, on the CPU."""
-
-    name = "torch"
-
-    def __init__(self, device: str = "cuda") -> None:
-        import torch
-
-        self.torch, self.device = torch, device
-
-    def random(self, shapes: Sequence[Shape], dtype: str, seed: int) -> list[Any]:
-        """See `Source`."""
-        generator = self.torch.Generator(self.device)
-        generator.manual_seed(seed)
-        kind = getattr(self.torch, dtype)
-        return [self.torch.randn(shape, dtype=kind, device=self.device, generator=generator) for shape in shapes]
-
-    def place(self, arrays: Sequence[NDArray[Any]]) -> list[Any]:
-        """See `Source`."""
-        return [self.torch.tensor(array, device=self.device) for array in arrays]
-
-    def fetch(self, array: Any) -> NDArray[Any]:
-        """See `Source`."""
-        return np.array(array.detach().cpu().numpy())
-
-
-class OfCupy:
-    """CuPy arrays."""
-
-    name = "cupy"
-
-    def __init__(self) -> None:
-        import cupy
-
-        self.cupy = cupy
-
-    def random(self, shapes: Sequence[Shape], dtype: str, seed: int) -> list[Any]:
-        """See `Source`."""
-        self.cupy.random.seed(seed)
-        return [self.cupy.random.standard_normal(shape, dtype=np.dtype(dtype)) for shape in shapes]
-
-    def place(self, arrays: Sequence[NDArray[Any]]) -> list[Any]:
-        """See `Source`."""
-        return [self.cupy.asarray(array) for array in arrays]
-
-    def fetch(self, array: Any) -> NDArray[Any]:
-        """See `Source`."""
-        return np.asarray(self.cupy.asnumpy(array))
-
-
-class OfJax:
-    """JAX arrays. Asked to, JAX takes memory as it needs it; else it would take three quarters of the device at once."""
-
-    name = "jax"
-
-    def __init__(self, device: str = "cuda") -> None:
-        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-        import jax
-
-        self.jax, self.device = jax, jax.devices({"cuda": "gpu"}.get(device, device))[0]
-
-    def random(self, shapes: Sequence[Shape], dtype: str, seed: int) -> list[Any]:
-        """See `Source`."""
-        keys = self.jax.random.split(self.jax.device_put(self.jax.random.key(seed), self.device), len(shapes))
-        sizes = [shape if isinstance(shape, tuple) else (shape,) for shape in shapes]
-        return [self.jax.random.normal(key, size, dtype) for key, size in zip(keys, sizes, strict=True)]
-
-    def place(self, arrays: Sequence[NDArray[Any]]) -> list[Any]:
-        """See `Source`."""
-        return [self.jax.device_put(self.jax.numpy.array(array), self.device) for array in arrays]
-
-    def fetch(self, array: Any) -> NDArray[Any]:
-        """See `Source`."""
-        return np.array(array)
+__all__ = ["Own", "for_fastopt", "release"]
 
 
 class Own:
@@ -142,7 +39,7 @@ class Own:
 
 def for_fastopt() -> Source:
     """What fastopt is measured on: PyTorch's tensors where PyTorch has CUDA, else CuPy's arrays, else its own."""
-    if not simulated():
+    if not card.emulated():
         if importlib.util.find_spec("torch") is not None:
             import torch
 
@@ -159,5 +56,5 @@ def release() -> None:
     torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
-    if cupy is not None and not simulated():
+    if cupy is not None:
         cupy.get_default_memory_pool().free_all_blocks()

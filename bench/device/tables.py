@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from .. import markdown
+from ..markdown import NONE, bytes_of, or_none, table, time_of, timing
 from ..records import Record, Row, ratio
-from ..tables import bytes_of, mark, table, time_of
 from .contenders import COPY, SUBJECT
 from .profiles import row_label
 
 __all__ = ["every_step", "launches", "left_out", "machine", "peers", "percent_of_copy", "steps", "targets", "where"]
-
-NONE = "No such rows in this record.\n"
 
 
 def percent_of_copy(row: Row, name: str = SUBJECT) -> float:
@@ -32,35 +29,19 @@ def _l2(record: Record) -> int:
 def machine(record: Record) -> str:
     """What was measured on."""
     m, gpu = record.machine, record.machine["device"]
-    versions = ", ".join(f"{name} {version}" for name, version in m["packages"].items() if version)
     rows = [("GPU", gpu["name"])]
     if "multiprocessors" in gpu:
         kind = f"compute capability {gpu['compute_capability']}, {gpu['multiprocessors']} multiprocessors"
         rows += [("kind", kind), ("memory", f"{bytes_of(gpu['memory_bytes'])}, L2 {bytes_of(gpu['l2_bytes'])}")]
         rows += [("driver", f"{gpu['driver'] or 'not known'}, CUDA {gpu['driver_cuda']}")]
-    rows += [
-        ("host", f"{m['cpu']}, {m['cores']} cores, {m['system']}, Python {m['python']}"),
-        ("arrays", f"of {m['arrays']}"),
-        ("packages", versions),
-        ("revision", m["revision"] or "not a checkout"),
-        ("when", f"{record.date[:16]} UTC, load {m['load']}, profile {m['profile']}, took {m.get('took', '(not to its end)')} s"),
-    ]
-    return table(["", ""], [(f"**{name}**", text) for name, text in rows])
+    rows += [("host", f"{m['cpu']}, {m['cores']} cores, {m['system']}, Python {m['python']}"), ("arrays", f"of {m['arrays']}")]
+    return markdown.machine(record, rows, f" UTC, load {{load}}, profile {{profile}}, took {m.get('took', '(not to its end)')} s")
 
 
 def peers(record: Record) -> str:
-    """Adam beside the peers: fastopt's time, and how many times longer each other one took."""
+    """Adam beside the peers, and who is timed by another clock."""
     rows = record.group("peers")
-    if not rows:
-        return NONE
-    others = [name for name in dict.fromkeys(n for r in rows for n in r.seconds) if name != SUBJECT]
-    body = []
-    for row in rows:
-        cells = [str(ratio(row.seconds[n], row.seconds[SUBJECT])) + mark(row, n) if n in row.seconds else "-" for n in others]
-        body.append([row["label"], where(row, _l2(record)), time_of(row.median()) + mark(row, SUBJECT), *cells])
-    text = table(["tensors x parameters", "working set", SUBJECT, *others], body)
-    text += f"\nColumns after {SUBJECT}: times {SUBJECT}'s time, the median of the rounds' ratios and its 95 % interval; above 1"
-    text += " fastopt is faster, below 1 it loses. `-`: not measured, see below. `~`: quartiles more than 15 % of the median apart.\n"
+    text = markdown.peers(rows, lambda row: where(row, _l2(record)), "not measured, see below.")
     for name in dict.fromkeys(n for r in rows for n, clock in r["clocks"].items() if clock != r["clocks"][SUBJECT]):
         text += f"{name} works on streams of its own: its blocks are timed by the host, until all is done.\n"
     return text
@@ -102,44 +83,29 @@ def _of_thousand(calls: dict[str, Row]) -> Row | None:
 
 def launches(record: Record) -> str:
     """What a call costs, with and without a graph."""
-    body = []
-    for row in record.group("launch"):
-        for name in row.seconds:
-            beside = "1" if name == SUBJECT else str(ratio(row.seconds[name], row.seconds[SUBJECT]))
-            body.append([row["label"], f"{row['elements']:,}", name, time_of(row.median(name)) + mark(row, name), beside])
-    text = table(["Adam, float32", "parameters", "", "time", f"times {SUBJECT}"], body) if body else NONE
+    head = ["Adam, float32", "parameters", "", "time", f"times {SUBJECT}"]
+    text = markdown.calls(head, record.group("launch"), lambda row: [row["label"], f"{row['elements']:,}"])
     text += "\nThe host's time is that of the calls alone, enqueued and not waited for; the device's is that between two events around a"
     return text + " block of steps, in which it may wait for the host.\n"
 
 
 def steps(record: Record) -> str:
     """For each dtype and rule: time, GB/s and percent of the copy's bandwidth over the sizes."""
-    text = ""
-    for dtype in dict.fromkeys(r["dtype"] for r in record.group("step")):
-        rows = [r for r in record.group("step") if r["dtype"] == dtype]
-        labels = list(dict.fromkeys(r["label"] for r in sorted(rows, key=lambda r: r["elements"])))
-        body = []
-        for rule in dict.fromkeys(r["rule"] for r in rows):
-            own = {r["label"]: r for r in rows if r["rule"] == rule}
-            body.append([rule, *(_cell(own[label]) if label in own else "-" for label in labels)])
-        text += table([dtype, *labels], body) + "\n"
-    if not text:
-        return NONE
-    return text + "Time of a step; GB/s; percent of the copy's bandwidth. `-`: not measured, see below; `~`: wide spread.\n"
-
-
-def _cell(row: Row) -> str:
-    return f"{time_of(row.median())}; {row.gigabytes_per_second():,.1f}; {percent_of_copy(row):.0f} %{mark(row, SUBJECT)}"
+    found = record.group("step")
+    tables = [
+        markdown.rules(dtype, [r for r in found if r["dtype"] == dtype], lambda row: f"{percent_of_copy(row):.0f} %")
+        for dtype in dict.fromkeys(r["dtype"] for r in found)
+    ]
+    text = "Time of a step; GB/s; percent of the copy's bandwidth. `-`: not measured, see below; `~`: wide spread.\n"
+    return "\n".join([*tables, text]) if tables else NONE
 
 
 def every_step(record: Record) -> str:
     """All rows of the rules."""
     body = []
     for r in record.group("step"):
-        quartiles = " to ".join(time_of(x) for x in np.percentile(r.seconds[SUBJECT], [25, 75]))
         share = ratio(r.seconds[COPY], r.seconds[SUBJECT])
         interval = f"{100 * share.median:.0f} ({100 * share.low:.0f} to {100 * share.high:.0f})"
-        cells = [time_of(r.median()) + mark(r, SUBJECT), quartiles, f"{r.gigabytes_per_second():,.1f}", interval]
-        body.append([r["rule"], r["dtype"], r["label"], where(r, _l2(record)), *cells, time_of(r.median(COPY))])
-    head = ["rule", "dtype", "parameters", "working set", "step", "quartiles", "GB/s", "% of the copy", "copy"]
-    return table(head, body) if body else NONE
+        cells = [*timing(r), f"{r.gigabytes_per_second():,.1f}", interval, time_of(r.median(COPY))]
+        body.append([r["rule"], r["dtype"], r["label"], where(r, _l2(record)), *cells])
+    return or_none(["rule", "dtype", "parameters", "working set", "step", "quartiles", "GB/s", "% of the copy", "copy"], body)

@@ -7,14 +7,18 @@ Most work on arrays in host memory, one on arrays in device memory. A backend is
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from functools import cache as once
 from importlib import import_module
 from typing import Any, Protocol, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastopt import arguments
+from fastopt.kernel import Kernel
 from fastopt.memory import Memory, host
-from fastopt.rules.entry import Rule
-from fastopt.settings import Settings
+from fastopt.slots import Slot
 
 __all__ = ["HOST", "NAMES", "Backend", "Runner", "available_backends", "choose", "load", "on_host", "pick"]
 
@@ -26,13 +30,16 @@ CHOICES = ("auto", *NAMES)
 
 
 class Runner(Protocol):
-    """Steps of one rule over one work list."""
+    """Steps of one kernel over one work list."""
 
-    def run(self, gradients: list[Any], step: int, settings: Settings, grad_scale: float) -> None:
-        """One step, on gradients that the work list was refreshed with."""
+    def run(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> None:
+        """One step, on gradients that the work list was refreshed with, which are divided by `grad_scale` and multiplied by `clip`."""
 
     def all_finite(self, gradients: list[Any]) -> bool:
         """Whether every element of every gradient is finite. Only in host memory: optimizers of device arrays never ask."""
+
+    def squares(self, gradients: list[Any], sums: NDArray[np.float64]) -> None:
+        """Writes the sums of the gradients' squares over blocks of 256 elements, each to its place among all. Only in host memory."""
 
 
 class Backend(Protocol):
@@ -44,11 +51,11 @@ class Backend(Protocol):
     def thread_count(self, num_threads: int | None) -> int:
         """How many threads a step may use. Raises ValueError for a number that cannot be honoured."""
 
-    def kernel_address(self, rule: Rule, coupled: bool, dtype: str) -> int | None:
-        """The entry point of a rule's kernel for the compiled launcher, or None where this backend goes without it."""
+    def kernel_address(self, kernel: Kernel) -> int | None:
+        """The entry point of a kernel for the compiled launcher, or None where this backend goes without it."""
 
-    def prepare(self, rule: Rule, coupled: bool, work: Any) -> Runner:
-        """Gets the kernels of a rule ready for a work list of the memory that the backend works in."""
+    def prepare(self, kernel: Kernel, work: Any) -> Runner:
+        """Gets a kernel ready for a work list of the memory that the backend works in."""
 
 
 def load(name: str) -> Backend:
@@ -88,29 +95,30 @@ def available_backends() -> dict[str, bool | str]:
     return found
 
 
-def pick(rule: Rule) -> tuple[str, str]:
-    """The backend that `auto` takes for a rule, and why.
+def pick(*kernels: Kernel) -> tuple[str, str]:
+    """The backend that `auto` takes for these kernels, and why.
 
     The order comes from cost. A step costs the same in cython and numba; to build an optimizer and make the first step
     in a new process takes 10 ms in cython and 0.4 to 0.8 s in numba (import, compilation): so cython, as long as it has
-    the rule compiled. A rule from outside the package would have to go through a C compiler first, which takes seconds:
-    numba. NumPy takes 8 times longer at 1,000 parameters and 10 to 20 times at a million. `fastopt info` measures all of
-    these on the machine at hand.
+    the kernels compiled. One that it has not (a rule from outside the package, narrow storage) would have to go through a C compiler
+    first, which takes seconds: numba. NumPy takes 8 times longer at 1,000 parameters and 10 to 20 times at a million. `fastopt info`
+    measures all of these on the machine at hand.
     """
     from fastopt.backends import cython_backend, numba_backend
 
     no_cython = cython_backend.unavailable()
     if no_cython is None:
-        if cython_backend.has_kernel(rule):
+        missing = next((kernel for kernel in kernels if not cython_backend.has_kernel(kernel)), None)
+        if missing is None:
             return "cython", "compiled ahead: the cheapest first step, and no slower after it"
-        no_cython = f"rule {rule.name!r} is not in the built extension"
+        no_cython = f"kernel {missing.name!r} is not in the built extension"
     no_numba = numba_backend.unavailable()
     if no_numba is None:
         return "numba", f"compiled when first used; not cython: {no_cython}"
     return "numpy", f"not cython: {no_cython}; not numba: {no_numba}"
 
 
-def choose(backend: str, rule: Rule, memory: Memory = host) -> tuple[str, Backend]:
+def choose(backend: str, kernels: Iterable[Kernel], memory: Memory = host) -> tuple[str, Backend]:
     """The backend for an argument `backend=`: by name, by FASTOPT_BACKEND where it is "auto", or by cost.
 
     Raises ValueError for one that cannot work in the memory that the arrays lie in.
@@ -122,7 +130,7 @@ def choose(backend: str, rule: Rule, memory: Memory = host) -> tuple[str, Backen
         if backend not in CHOICES:
             raise ValueError(f"FASTOPT_BACKEND: expected one of {', '.join(('auto', *NAMES))}; received {backend!r}")
     if backend == "auto":
-        backend = pick(rule)[0] if memory is host else memory.backends[0]
+        backend = pick(*kernels)[0] if memory is host else memory.backends[0]
     elif backend not in memory.backends:
         expected = " or ".join(map(repr, ("auto", *memory.backends)))
         raise ValueError(f"{argument}: expected {expected} for arrays in {memory.name}, received {backend!r}")

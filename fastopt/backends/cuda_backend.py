@@ -1,4 +1,4 @@
-"""The `cuda` backend: a rule's kernel launched once a step, over all tensors of one dtype on a device.
+"""The `cuda` backend: a kernel launched once a step, over all tensors that it is for.
 
 A step launches on the caller's stream and returns; it never waits for the device. While a CUDA graph is being captured it
 records a launch that reads its scalars from device memory, which `Optimizer.advance` fills before each replay.
@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt import threads
-from fastopt.cuda import runtime, simulated
+from fastopt.cuda import runtime
 from fastopt.cuda.arrays import torch_tensor
+from fastopt.cuda.norm import Norm
 from fastopt.cuda.source import kernel_source
 from fastopt.cuda.worklist import DeviceWorkList
-from fastopt.rules.entry import Rule
-from fastopt.settings import Settings
-from fastopt.transcribe import loop_body
+from fastopt.host import threads
+from fastopt.kernel import Kernel
+from fastopt.rules.entry import PROLOGUE_SCALARS
+from fastopt.slots import Slot
 
 __all__ = ["CudaRunner", "kernel_address", "prepare", "thread_count", "unavailable"]
 
@@ -35,64 +36,94 @@ def thread_count(num_threads: int | None) -> int:
     return threads.only_one(num_threads, "a step on a device is launched by one thread of the host")
 
 
-def kernel_address(rule: Rule, coupled: bool, dtype: str) -> None:
+def kernel_address(kernel: Kernel) -> None:
     """None: a kernel on a device is not called by its address."""
     return None
 
 
-def prepare(rule: Rule, coupled: bool, work: DeviceWorkList) -> CudaRunner:
-    """Gets the kernel of a rule for a work list: compiled at its first use, for the device at hand."""
-    return CudaRunner(rule, coupled, work)
+def prepare(kernel: Kernel, work: DeviceWorkList) -> CudaRunner:
+    """Gets a kernel ready for a work list: compiled at its first use, for the device at hand."""
+    return CudaRunner(kernel, work)
 
 
 class CudaRunner:
-    """Steps of one rule over one work list."""
+    """Steps of one kernel over one work list."""
 
-    def __init__(self, rule: Rule, coupled: bool, work: DeviceWorkList) -> None:
-        self.rule, self.work = rule, work
-        body = loop_body(rule, coupled)
-        source = kernel_source(body, work.dtype.name, "fastopt.cuda.simulator" if simulated() else "fastopt.cuda.toolchain")
-        parameters = (np.dtype(np.int64),) * 5 + (work.dtype,) * len(body.scalars)
-        self.kernel = work.runtime.load(source, body.name, parameters, work.device)
+    def __init__(self, kernel: Kernel, work: DeviceWorkList) -> None:
+        self.kernel, self.work = kernel, work
+        parameters = (np.dtype(np.int64),) * 5 + (work.compute,) * kernel.scalar_count
+        self.update = work.runtime.load(kernel_source(kernel, "fastopt.cuda.toolchain"), kernel.name, parameters, work.device)
         self.tables = work.streams_at, len(work.params), work.rows_at, len(work.rows)
+        self.unread = np.zeros(kernel.scalar_count, work.compute)
+        """In the place of the scalars, where the kernel reads a table."""
         self.captured: set[int] = set()
-        tensors = [p.owner for p in work.params if p.foreign and torch_tensor(p.owner)]
-        self.tensors = [tensor for tensor in tensors if not tensor.is_inference()]  # those keep no version
+        tensors = [(i, p.owner) for i, p in enumerate(work.params) if p.foreign and torch_tensor(p.owner)]
+        self.tensors = [(i, tensor) for i, tensor in tensors if not tensor.is_inference()]  # those keep no version
 
-    def run(self, gradients: Sequence[Any], step: int, settings: Settings, grad_scale: float) -> None:
-        """One step, on the gradients and the stream that the work list was refreshed with; or its record, during a capture."""
+    def run(self, gradients: Sequence[Any], slots: Sequence[Slot], grad_scale: float, clip: float | Norm) -> None:
+        """One step, on the gradients and the stream that the work list was refreshed with; or its record, during a capture.
+
+        With a norm, its factor is in the table already (`fastopt.cuda.norm.Clipping`), and so is all that `bring` brings.
+        """
         work = self.work
-        if work.capture is None:
+        if not isinstance(clip, Norm) and len(slots) == 1 and not work.recording:
             work.place()
-            self._launch(0, self._scalars(step, settings, grad_scale))
+            self._launch(0, self._rows(slots, grad_scale, clip)[0, :-1])
         else:
-            self._refuse_capture(work.capture, grad_scale)
-            work.place()
-            self._launch(work.scalars_at, self._scalars(step, settings, grad_scale))
+            if not isinstance(clip, Norm):
+                self.bring(slots, grad_scale, clip)
+            self._launch(work.scalars_at, self.unread)
+        if work.capture is not None:
             self.captured.add(work.capture)
-        if self.tensors:  # autograd looks at a tensor's version to see whether it was written to
-            sys.modules["torch"].autograd.graph.increment_version(self.tensors)
+            work.captured = work.absent[:-1].copy()
+        self._written()
 
-    def _refuse_capture(self, capture: int, grad_scale: float) -> None:
+    def bring(self, slots: Sequence[Slot], grad_scale: float, clip: float = 1.0) -> None:
+        """Brings what the kernel reads: gradients' addresses, slots, and the table of scalars, which `advance` brings to a graph."""
+        work = self.work
+        if work.recording and slots:
+            self._refuse_capture(grad_scale)
+        work.place()
+        if slots and not work.recording:
+            work.bring(self._rows(slots, grad_scale, clip))
+
+    def _refuse_capture(self, grad_scale: float) -> None:
+        work = self.work
         if grad_scale != 1.0:
             raise ValueError(f"grad_scale: expected 1 while a graph is captured (advance() takes that of a replay), received {grad_scale}")
-        if capture in self.captured:
+        if work.capture in self.captured:
             raise RuntimeError("step: expected one step in the capture of a graph, whose scalars advance() sets; received a second one")
+        if work.captured is not None and (work.captured != work.absent[:-1]).any():
+            raise RuntimeError("step: expected gradients for the same parameters as in the step that was captured before")
 
-    def _scalars(self, step: int, settings: Settings, grad_scale: float) -> NDArray[Any]:
+    def _rows(self, slots: Sequence[Slot], grad_scale: float, clip: float) -> NDArray[Any]:
+        """The table of scalars: a row for each slot, and behind its scalars the direction that its gradients are followed in."""
         with np.errstate(all="ignore"):  # a scalar beyond float32 is an infinity, as in the other backends
-            return np.array(settings.scalars(self.rule, step, grad_scale), self.work.dtype)
+            rows = [(*slot.all_scalars(grad_scale, clip), slot.settings.direction) for slot in slots]
+            table = np.array(rows, self.work.compute)
+        if table.shape[1] != self.kernel.scalar_count + 1:
+            expected, received = self.kernel.scalar_count - PROLOGUE_SCALARS, table.shape[1] - 1 - PROLOGUE_SCALARS
+            raise ValueError(f"scalars: expected {expected} of the rule, received {received}")
+        return table
 
     def _launch(self, scalars_at: int, scalars: NDArray[Any]) -> None:
         work = self.work
         if work.blocks:
-            self.kernel(work.blocks, work.shape.threads, work.stream, (*self.tables, scalars_at, *scalars))
+            self.update(work.blocks, work.shape.threads, work.stream, (*self.tables, scalars_at, *scalars))
 
-    def advance(self, step: int, settings: Settings, grad_scale: float) -> None:
+    def _written(self) -> None:
+        """Tells autograd, which looks at a tensor's version to see whether it was written to."""
+        if self.tensors:
+            absent = self.work.absent
+            written = [tensor for i, tensor in self.tensors if not absent[i]] if absent.any() else [tensor for _, tensor in self.tensors]
+            sys.modules["torch"].autograd.graph.increment_version(written)
+
+    def advance(self, slots: Sequence[Slot], grad_scale: float) -> None:
         """Brings a step's scalars to where captured steps read them, on the stream that the work list has chosen."""
         work = self.work
-        if work.capture is not None:
+        if work.recording:
             raise RuntimeError("advance: expected a stream that no graph is being captured on; call it before each replay")
         if not self.captured:
             raise RuntimeError("advance: expected a step that was captured in a CUDA graph before, with the weight decay of the same kind")
-        work.upload(work.scalars_at, self._scalars(step, settings, grad_scale), work.stream, False)
+        work.bring(self._rows(slots, grad_scale, 1.0))
+        work.place_slots()

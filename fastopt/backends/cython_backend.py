@@ -10,13 +10,15 @@ from types import ModuleType
 from typing import Any
 
 from fastopt import cache
-from fastopt.backends import cython_source, launched
-from fastopt.backends.launched import LaunchedRunner
-from fastopt.rules.entry import Rule, once_for_each_rule
-from fastopt.transcribe import loop_body
-from fastopt.worklist import WorkList
+from fastopt.backends import cython_source
+from fastopt.host import launched
+from fastopt.host.launched import LaunchedRunner
+from fastopt.host.worklist import WorkList
+from fastopt.kernel import AHEAD, Kernel, kernel_of
+from fastopt.rules.entry import Rule, once_for_each
+from fastopt.storage import Storage
 
-__all__ = ["build_report", "has_kernel", "isa", "kernel_address", "prepare", "thread_count", "unavailable"]
+__all__ = ["ahead", "build_report", "has_kernel", "isa", "kernel_address", "prepare", "thread_count", "unavailable"]
 
 
 @once
@@ -61,48 +63,47 @@ def thread_count(num_threads: int | None) -> int:
     return launched.thread_count(num_threads)
 
 
-@once_for_each_rule
-def has_kernel(rule: Rule) -> bool:
-    """Whether the kernels of a rule were compiled ahead, from its present text."""
-    names = _kernels().KERNELS
-    for coupled in (False, True):
-        body = loop_body(rule, coupled)
-        for dtype in cython_source.DTYPES:
-            _, known = names.get(cython_source.kernel_name(body, dtype), (0, ""))
-            if known != cython_source.kernel_fingerprint(body, dtype):
-                return False
-    return True
+def ahead(rule: Rule) -> list[Kernel]:
+    """The kernels of a rule that are compiled when fastopt is installed, if the rule is the package's."""
+    return list(dict.fromkeys(kernel_of(rule, coupled, *storages) for coupled in (False, True) for storages in AHEAD))
 
 
-@once_for_each_rule
-def kernel_address(rule: Rule, coupled: bool, dtype: str) -> int:
-    """The kernel's entry point: from the extension, or compiled now if the rule is from outside or has changed since.
+@once_for_each
+def has_kernel(kernel: Kernel) -> bool:
+    """Whether a kernel was compiled ahead, from its present text."""
+    _, known = _kernels().KERNELS.get(kernel.name, (0, ""))
+    return bool(known == cython_source.kernel_fingerprint(kernel))
 
-    Raises RuntimeError if a rule from outside cannot be compiled.
+
+@once_for_each
+def kernel_address(kernel: Kernel) -> int:
+    """The kernel's entry point: from the extension, or compiled now if it is not there or has changed since.
+
+    Raises RuntimeError if it cannot be compiled.
     """
-    body = loop_body(rule, coupled)
-    name = cython_source.kernel_name(body, dtype)
-    wanted = cython_source.kernel_fingerprint(body, dtype)
-    address, known = _kernels().KERNELS.get(name, (0, ""))
-    if known != wanted:
-        address, known = _compiled_now(rule).KERNELS[name]
-    assert known == wanted
+    module = _kernels() if has_kernel(kernel) else _compiled_now(kernel.rule, kernel.storages)
+    address, known = module.KERNELS[kernel.name]
+    assert known == cython_source.kernel_fingerprint(kernel)
     return int(address)
 
 
-@once_for_each_rule
-def _compiled_now(rule: Rule) -> ModuleType:
+@once_for_each
+def _compiled_now(rule: Rule, storages: tuple[Storage, ...]) -> ModuleType:
+    """The kernels of a rule that were not compiled ahead: those that would be, at once, or those of other storages."""
     from fastopt.backends.cython_build import build_module
     from fastopt.transcribe import fingerprint
 
     folder = cache.directory()
     if folder is None:
         raise RuntimeError(f"rule {rule.name!r} is not in the built extension, and there is no folder to compile it in (FASTOPT_CACHE_DIR)")
-    source = cython_source.module_source([rule])
+    kernels = ahead(rule)
+    if storages not in [kernel.storages for kernel in kernels]:
+        parameter, gradient, state = storages[0].name, storages[1].name, storages[-1].name
+        kernels = [kernel_of(rule, coupled, parameter, gradient, state) for coupled in (False, True)]
+    source = cython_source.module_source(kernels, with_gradients=False)
     return build_module(f"fastopt_{rule.name}_{isa()}_{fingerprint(source)}", source, folder / "cython", isa())
 
 
-def prepare(rule: Rule, coupled: bool, work: WorkList) -> LaunchedRunner:
-    """Finds the kernel of a rule for a work list. Raises RuntimeError if a rule from outside cannot be compiled."""
-    dtype = work.dtype.name
-    return LaunchedRunner(rule, work, kernel_address(rule, coupled, dtype), lambda: int(_kernels().KERNELS[f"all_finite_{dtype}"][0]))
+def prepare(kernel: Kernel, work: WorkList) -> LaunchedRunner:
+    """Finds a kernel for a work list. Raises RuntimeError if it has to be compiled and cannot be."""
+    return LaunchedRunner(kernel, work, kernel_address(kernel), lambda name: int(_kernels().KERNELS[name][0]))

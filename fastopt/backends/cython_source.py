@@ -1,4 +1,4 @@
-"""Rules as the source of a Cython module: for each a function over rows of a work list, listed by name in `KERNELS`.
+"""Kernels as the source of a Cython module: for each a function over rows of a work list, listed by name in `KERNELS`.
 
 All kernels have one C signature, `fastopt_kernel` of `pool.h`, and are called by their address. The module holds
 no Python objects besides the list, so it is compiled once for each instruction set without growing much.
@@ -7,13 +7,17 @@ no Python objects besides the list, so it is compiled once for each instruction 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache as once
 
-from fastopt.rules.entry import Rule
-from fastopt.transcribe import LoopBody, fingerprint, loop_body, spell, variable
+from fastopt.kernel import Kernel
+from fastopt.rules.entry import once_for_each
+from fastopt.storage import STORAGES, Storage
+from fastopt.storage.bits import in_c
+from fastopt.transcribe import fingerprint, spell, variable
 
-__all__ = ["DTYPES", "kernel_fingerprint", "kernel_name", "module_source"]
+__all__ = ["kernel_fingerprint", "module_source"]
 
-DTYPES = {"float32": "float", "float64": "double"}
+REAL = {"float32": "float", "float64": "double"}
 """NumPy's names of the compute dtypes, and C's."""
 
 HEAD = '''# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
@@ -24,29 +28,58 @@ from libc.stdint cimport int64_t
 
 cdef extern from *:
     """
+    #include <stdint.h>
+    #include <string.h>
     #if defined(_MSC_VER)
     #define FASTOPT_RESTRICT __restrict
     #else
     #define FASTOPT_RESTRICT __restrict__
     #endif
     #define FASTOPT_FUNCTIONS(real)                                                                             \\\\
-        typedef real* FASTOPT_RESTRICT real##_stream;                                                           \\\\
-        static inline real maximum_##real(real a, real b) { return ((a > b) | (a != a)) ? a : b; }              \\\\
-        static inline real minimum_##real(real a, real b) { return ((a < b) | (a != a)) ? a : b; }              \\\\
-        static inline real sign_##real(real x) { return x != x ? x : (real)((x > 0) - (x < 0)); }
+        static inline real maximum_##real(real a, real b) {{ return ((a > b) | (a != a)) ? a : b; }}              \\\\
+        static inline real minimum_##real(real a, real b) {{ return ((a < b) | (a != a)) ? a : b; }}              \\\\
+        static inline real sign_##real(real x) {{ return x != x ? x : (real)((x > 0) - (x < 0)); }}
     FASTOPT_FUNCTIONS(float)
     FASTOPT_FUNCTIONS(double)
+    static inline float bits_float(uint32_t bits) {{ float x; memcpy(&x, &bits, 4); return x; }}
+    static inline uint32_t bits_of(float x) {{ uint32_t bits; memcpy(&bits, &x, 4); return bits; }}
+    static inline uint32_t bits_plus(uint32_t a, uint32_t b) {{ return bits_of(bits_float(a) + bits_float(b)); }}
+    static inline uint32_t bits_times(uint32_t a, uint32_t b) {{ return bits_of(bits_float(a) * bits_float(b)); }}
+    static inline uint32_t bits_converted(uint32_t n) {{ return bits_of((float)(int32_t)n); }}
+{storages}
     """
-    ctypedef float* float_stream
-    ctypedef double* double_stream
     float maximum_float(float, float) noexcept nogil
     float minimum_float(float, float) noexcept nogil
     float sign_float(float) noexcept nogil
     double maximum_double(double, double) noexcept nogil
     double minimum_double(double, double) noexcept nogil
     double sign_double(double) noexcept nogil
+{declarations}
 
 '''
+
+STORAGE = """\
+    typedef {element} element_{name};
+    typedef {element}* FASTOPT_RESTRICT stream_{name};
+    static inline {real} load_{name}({element} fastopt_element) {{ {load} }}
+    static inline {element} store_{name}({real} fastopt_number) {{ {store} }}
+    static inline double squares_{name}(const {element}* g, Py_ssize_t length) {{
+        double lanes[16] = {{0}};
+        Py_ssize_t i = 0;
+        for (; i + 16 <= length; i += 16)
+            for (int k = 0; k < 16; k++) {{ const double x = load_{name}(g[i + k]); lanes[k] += x * x; }}
+        for (int k = 0; k < length - i; k++) {{ const double x = load_{name}(g[i + k]); lanes[k] += x * x; }}
+        for (int half = 8; half; half /= 2)
+            for (int k = 0; k < half; k++) lanes[k] += lanes[k + half];
+        return lanes[0];
+    }}"""
+
+DECLARATION = """\
+    ctypedef {ctype} element_{name}
+    ctypedef {ctype}* stream_{name}
+    {real} load_{name}(element_{name}) noexcept nogil
+    element_{name} store_{name}({real}) noexcept nogil
+    double squares_{name}(const element_{name}*, Py_ssize_t) noexcept nogil"""
 
 KERNEL_ARGUMENTS = "const int64_t* addresses, Py_ssize_t width, const int64_t* rows, Py_ssize_t first, Py_ssize_t last, const void* scalars"
 
@@ -66,23 +99,46 @@ cdef int {name}({kernel_arguments}) noexcept nogil:
     cdef const int64_t* at
     for row in range(first, last):
         at = addresses + rows[3 * row] * width
+        if at[width - 1] < 0:
+            continue
         offset = rows[3 * row + 1]
-        {name}_row(rows[3 * row + 2], {starts}, <const {real}*> scalars)
+        {name}_row(rows[3 * row + 2], {starts}, <const {real}*> scalars + at[width - 1] * {scalar_count})
     return 0
 
 """
 
-FINITE = """
-cdef int all_finite_{dtype}({kernel_arguments}) noexcept nogil:
+GRADIENTS = """
+cdef int all_finite_{name}({kernel_arguments}) noexcept nogil:
     cdef Py_ssize_t row, i, length
     cdef int found = 0
-    cdef const {real}* g
+    cdef {real} x
+    cdef const element_{name}* g
+    cdef const int64_t* at
     for row in range(first, last):
-        g = <const {real}*> addresses[rows[3 * row] * width + 1] + rows[3 * row + 1]
+        at = addresses + rows[3 * row] * width
+        if at[width - 1] < 0:
+            continue
+        g = <const element_{name}*> at[1] + rows[3 * row + 1]
         length = rows[3 * row + 2]
         for i in range(length):
-            found |= g[i] - g[i] != 0  # NaN for an infinity or a NaN, 0 for all else
+            x = load_{name}(g[i])
+            found |= x - x != 0  # NaN for an infinity or a NaN, 0 for all else
     return found
+
+
+cdef int squares_of_{name}({kernel_arguments}) noexcept nogil:
+    cdef Py_ssize_t row, i, length
+    cdef const element_{name}* g
+    cdef const int64_t* at
+    cdef double* sums
+    for row in range(first, last):
+        at = addresses + rows[3 * row] * width
+        g = <const element_{name}*> at[1] + rows[3 * row + 1]
+        length = rows[3 * row + 2]
+        sums = <double*> scalars + at[width - 2] + rows[3 * row + 1] // 256
+        for i in range(0, length, 256):
+            sums[i // 256] = squares_{name}(g + i, min(256, length - i)) if at[width - 1] >= 0 else 0.0
+    return 0
 
 """
 
@@ -102,46 +158,70 @@ def _indented(lines: list[str], levels: int) -> str:
     return "\n".join("    " * levels + line for line in lines)
 
 
-def kernel_name(body: LoopBody, dtype: str) -> str:
-    """What a kernel is called in `KERNELS`."""
-    return f"{body.name}_{dtype}"
+def _element(storage: Storage) -> str:
+    return REAL[storage.name] if storage.texts is None else f"uint{8 * storage.itemsize}_t"
 
 
-def _kernel_source(body: LoopBody, dtype: str) -> str:
-    real = DTYPES[dtype]
-    variables = [variable(name) for name in (*body.streams, *body.scalars, *body.temporaries)]
-    return KERNEL.format(
-        name=kernel_name(body, dtype),
-        kernel_arguments=KERNEL_ARGUMENTS,
-        real=real,
-        streams=", ".join(f"{real}_stream {name}_at" for name in body.streams),
-        variables=", ".join(variables),
-        scalars=_indented([f"{variable(name)} = scalars[{k}]" for k, name in enumerate(body.scalars)], 1),
-        loads=_indented([f"{variable(name)} = {name}_at[i]" for name in body.streams], 2),
-        lines=_indented(spell(body, _functions(real)), 2),
-        stores=_indented([f"{name}_at[i] = {variable('new_' + name)}" for name in body.written], 2),
-        starts=", ".join(f"<{real}*> at[{column}] + offset" for column in range(len(body.streams))),
+def _storage_source(storage: Storage) -> str:
+    element, real = _element(storage), REAL[storage.compute]
+    if storage.texts is None:
+        load, store = "return fastopt_element;", "return fastopt_number;"
+    else:
+        loading, storing = storage.texts
+        lines = [f"const uint32_t {line};" for line in loading.spell(in_c)]
+        load = " ".join([f"const uint32_t {loading.parameter} = fastopt_element;", *lines, "return bits_float(result);"])
+        lines = [f"const uint32_t {line};" for line in storing.spell(in_c)]
+        store = " ".join([f"const uint32_t {storing.parameter} = bits_of(fastopt_number);", *lines, f"return ({element})result;"])
+    return STORAGE.format(name=storage.name, element=element, real=real, load=load, store=store)
+
+
+def _declaration(storage: Storage) -> str:
+    ctype = REAL[storage.name] if storage.texts is None else {1: "unsigned char", 2: "unsigned short"}[storage.itemsize]
+    return DECLARATION.format(name=storage.name, ctype=ctype, real=REAL[storage.compute])
+
+
+@once
+def _head() -> str:
+    return HEAD.format(
+        storages="\n".join(map(_storage_source, STORAGES.values())), declarations="\n".join(map(_declaration, STORAGES.values()))
     )
 
 
-def kernel_fingerprint(body: LoopBody, dtype: str) -> str:
+def _kernel_source(kernel: Kernel) -> str:
+    body, real = kernel.body, REAL[kernel.compute]
+    streams = dict(zip(body.streams, kernel.storages, strict=True))
+    variables = [variable(name) for name in (*body.streams, *body.scalars, *body.temporaries)]
+    return KERNEL.format(
+        name=kernel.name,
+        kernel_arguments=KERNEL_ARGUMENTS,
+        real=real,
+        streams=", ".join(f"stream_{storage.name} {name}_at" for name, storage in streams.items()),
+        variables=", ".join(variables),
+        scalars=_indented([f"{variable(name)} = scalars[{k}]" for k, name in enumerate(body.scalars)], 1),
+        scalar_count=kernel.scalar_count,
+        loads=_indented([f"{variable(name)} = load_{storage.name}({name}_at[i])" for name, storage in streams.items()], 2),
+        lines=_indented(spell(body, _functions(real)), 2),
+        stores=_indented([f"{name}_at[i] = store_{streams[name].name}({variable('new_' + name)})" for name in body.written], 2),
+        starts=", ".join(f"<element_{storage.name}*> at[{column}] + offset" for column, storage in enumerate(streams.values())),
+    )
+
+
+@once_for_each
+def kernel_fingerprint(kernel: Kernel) -> str:
     """Changes when the kernel's source does, with the rule or with this generator."""
-    return fingerprint(HEAD + _kernel_source(body, dtype))
+    storages = [_storage_source(storage) for storage in dict.fromkeys(kernel.storages)]
+    return fingerprint("".join([HEAD, *storages, _kernel_source(kernel)]))
 
 
-def module_source(rules: Iterable[Rule]) -> str:
-    """The .pyx with every kernel of the rules: each rule, coupled and decoupled weight decay, float32 and float64."""
-    parts = [HEAD]
+def module_source(kernels: Iterable[Kernel], with_gradients: bool = True) -> str:
+    """The .pyx with these kernels and, for each storage of gradients, what is asked of them (non-finite ones, the sum of squares)."""
+    parts = [_head()]
     listed: list[str] = []
-    for dtype, real in DTYPES.items():
-        parts.append(FINITE.format(dtype=dtype, real=real, kernel_arguments=KERNEL_ARGUMENTS))
-        listed.append(f'    "all_finite_{dtype}": (<size_t> &all_finite_{dtype}, ""),')
-    for rule in rules:
-        for coupled in (False, True):
-            body = loop_body(rule, coupled)
-            for dtype in DTYPES:
-                parts.append(_kernel_source(body, dtype))
-                name = kernel_name(body, dtype)
-                listed.append(f'    "{name}": (<size_t> &{name}, "{kernel_fingerprint(body, dtype)}"),')
+    for storage in STORAGES.values() if with_gradients else ():
+        parts.append(GRADIENTS.format(name=storage.name, real=REAL[storage.compute], kernel_arguments=KERNEL_ARGUMENTS))
+        listed += [f'    "{name}": (<size_t> &{name}, ""),' for name in (f"all_finite_{storage.name}", f"squares_of_{storage.name}")]
+    for kernel in kernels:
+        parts.append(_kernel_source(kernel))
+        listed.append(f'    "{kernel.name}": (<size_t> &{kernel.name}, "{kernel_fingerprint(kernel)}"),')
     parts.append("\nKERNELS = {\n" + "\n".join(listed) + "\n}\n")
     return "".join(parts)

@@ -1,6 +1,6 @@
 """The `numba` backend: kernels compiled on first use for the CPU at hand, and kept on disk.
 
-Numba compiles the loop over rows. Where the compiled launcher is there (`fastopt.backends.launched`), it calls that loop
+Numba compiles the loop over rows. Where the compiled launcher is there (`fastopt.host.launched`), it calls that loop
 by its address, as it calls Cython's: entering Numba's dispatcher and its parallel scheduler costs 1 to 2 us more a step, 10 %
 at 100,000 parameters. Where it is not, Numba's own `prange` shares the rows out. How many threads work is then the number
 of shares, not `numba.set_num_threads`, which would change the caller's setting too; and one lock goes around parallel
@@ -13,9 +13,8 @@ import importlib.util
 import linecache
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import cache as once
-from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -24,15 +23,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt import cache, threads
-from fastopt.backends import launched, numba_source
-from fastopt.backends.launched import LaunchedRunner, launcher
-from fastopt.rules.entry import Rule, once_for_each_rule
-from fastopt.settings import Settings
-from fastopt.transcribe import fingerprint, loop_body
-from fastopt.worklist import WorkList
+from fastopt import cache
+from fastopt.backends import numba_source
+from fastopt.host import launched, threads
+from fastopt.host.launched import LaunchedRunner, launcher
+from fastopt.host.worklist import WorkList
+from fastopt.kernel import Kernel
+from fastopt.rules.entry import PROLOGUE_SCALARS, once_for_each
+from fastopt.slots import Slot
+from fastopt.storage import STORAGES
+from fastopt.transcribe import fingerprint
 
-__all__ = ["PARALLEL_FROM", "NumbaRunner", "kernel_address", "prepare", "thread_count", "unavailable"]
+__all__ = ["PARALLEL_FROM", "NumbaRunner", "kernel_address", "module_of", "prepare", "thread_count", "unavailable"]
 
 PARALLEL_FROM = 16_000_000
 """Bytes of traffic from which Numba's own threads are used: well above where they gain (450 kB), because a step waits for
@@ -51,46 +53,46 @@ def thread_count(num_threads: int | None) -> int:
     return threads.resolve(num_threads) if launcher() is None else launched.thread_count(num_threads)
 
 
-def prepare(rule: Rule, coupled: bool, work: WorkList) -> LaunchedRunner | NumbaRunner:
-    """Gets the kernel of a rule for a work list; the launcher needs its address, and so has it compiled now."""
-    update, finite = kernel(rule, coupled, work.dtype), partial(_finite, work.dtype)
+def prepare(kernel: Kernel, work: WorkList) -> LaunchedRunner | NumbaRunner:
+    """Gets a kernel for a work list; the launcher needs its address, and so has it compiled now."""
     if launcher() is None:
-        return NumbaRunner(rule, coupled, work, update, finite)
-    return LaunchedRunner(rule, work, _address(update), lambda: _address(finite()))
+        return NumbaRunner(kernel, work)
+    return LaunchedRunner(kernel, work, _address(module_of(kernel)), lambda name: _address(_of_gradients(name)))
 
 
 class NumbaRunner:
-    """Steps of one rule over one work list, called and shared out by Numba."""
+    """Steps of one kernel over one work list, called and shared out by Numba."""
 
-    def __init__(self, rule: Rule, coupled: bool, work: WorkList, update: ModuleType, finite: Callable[[], ModuleType]) -> None:
-        self.rule, self.work = rule, work
-        self.scalars: NDArray[Any] = np.empty(len(loop_body(rule, coupled).scalars), work.dtype)
-        traffic = work.elements * rule.bytes_per_parameter(work.dtype.itemsize)
-        self.several = work.threads > 1 and traffic >= PARALLEL_FROM
-        self.update, self.finite = update, finite
-        self.alone, self.shared = self._arguments(work.serial), self._arguments(work.parallel)
+    def __init__(self, kernel: Kernel, work: WorkList) -> None:
+        self.kernel, self.work = kernel, work
+        self.dtype = np.dtype(kernel.compute)
+        self.several = work.threads > 1 and work.elements * kernel.bytes_per_parameter >= PARALLEL_FROM
+        self.update = module_of(kernel)
 
-    def _arguments(self, bounds: NDArray[np.int64]) -> tuple[int, ...]:
-        """What a kernel is called with; to ask an array for its address takes a microsecond, so it is asked once."""
+    def _call(self, module: ModuleType, scalars: NDArray[Any]) -> int:
         work = self.work
         arrays = work.addresses.ctypes.data, work.addresses.shape[1], work.rows.ctypes.data
-        return (*arrays, bounds.ctypes.data, len(bounds), self.scalars.ctypes.data)
-
-    def _call(self, module: ModuleType) -> int:
         if not self.several or threads.forked():
-            return int(module.serial(*self.alone))
+            return int(module.serial(*arrays, work.serial.ctypes.data, len(work.serial), scalars.ctypes.data))
         with _launching:
-            return int(module.parallel(*self.shared))
+            return int(module.parallel(*arrays, work.parallel.ctypes.data, len(work.parallel), scalars.ctypes.data))
 
-    def run(self, gradients: list[Any], step: int, settings: Settings, grad_scale: float) -> None:
+    def run(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> None:
         """One step, on the gradients that the work list was refreshed with."""
         with np.errstate(all="ignore"):  # a scalar beyond float32 is an infinity, as in the other backends
-            self.scalars[:] = settings.scalars(self.rule, step, grad_scale)
-        self._call(self.update)
+            table = np.array([slot.all_scalars(grad_scale, clip) for slot in slots], self.dtype)
+        if table.shape[1] != self.kernel.scalar_count:
+            expected, received = self.kernel.scalar_count - PROLOGUE_SCALARS, table.shape[1] - PROLOGUE_SCALARS
+            raise ValueError(f"scalars: expected {expected} of the rule, received {received}")
+        self._call(self.update, table)
 
     def all_finite(self, gradients: list[Any]) -> bool:
         """Whether every element of every gradient is finite."""
-        return not self._call(self.finite())
+        return not self._call(_of_gradients(f"all_finite_{self.kernel.gradient.name}"), np.empty(1))
+
+    def squares(self, gradients: list[Any], sums: NDArray[np.float64]) -> None:
+        """Writes the sums of the gradients' squares over blocks of 256 elements, each to its place among all blocks."""
+        self._call(_of_gradients(f"squares_of_{self.kernel.gradient.name}"), sums)
 
 
 @once
@@ -100,20 +102,22 @@ def _primitives_fingerprint() -> str:
     return fingerprint((folder / "numba_primitives.py").read_text())
 
 
-def kernel_address(rule: Rule, coupled: bool, dtype: str) -> int | None:
+def kernel_address(kernel: Kernel) -> int | None:
     """The kernel's entry point, or None where there is no launcher to call it."""
-    return None if launcher() is None else _address(kernel(rule, coupled, np.dtype(dtype)))
+    return None if launcher() is None else _address(module_of(kernel))
 
 
-@once_for_each_rule
-def kernel(rule: Rule, coupled: bool, dtype: np.dtype[Any]) -> Any:
-    """The generated module of a rule's kernel (what it holds: `numba_source`)."""
-    body = loop_body(rule, coupled)
-    return _module(f"{body.name}_{dtype.name}", lambda keep: numba_source.kernel_source(body, dtype.name, dtype.itemsize, keep))
+@once_for_each
+def module_of(kernel: Kernel) -> Any:
+    """The generated module of a kernel (what it holds: `numba_source`)."""
+    return _module(kernel.name, lambda keep: numba_source.kernel_source(kernel, keep))
 
 
-def _finite(dtype: np.dtype[Any]) -> Any:
-    return _module(f"all_finite_{dtype.name}", lambda keep: numba_source.finite_source(dtype.name, dtype.itemsize, keep))
+def _of_gradients(name: str) -> Any:
+    """The module that looks for gradients of a storage that are not finite, or sums their squares."""
+    sources = {"all_finite_": numba_source.finite_source, "squares_of_": numba_source.squares_source}
+    question = next(prefix for prefix in sources if name.startswith(prefix))
+    return _module(name, lambda keep: sources[question](STORAGES[name.removeprefix(question)], keep))
 
 
 def _address(module: ModuleType) -> int:

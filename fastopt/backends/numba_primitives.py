@@ -8,10 +8,32 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import float32, float64, int64, njit, types
+from llvmlite import ir
+from numba import float32, float64, int64, njit, types, uint8, uint16, uint32
 from numba.extending import intrinsic
 
-__all__ = ["absolute", "float32_pointer", "float64_pointer", "int64_pointer", "maximum", "minimum", "sign", "sqrt"]
+from fastopt.storage.bits import OPERATORS
+
+__all__ = [
+    "absolute",
+    "as_bits",
+    "as_float",
+    "bits_constant",
+    "bits_converted",
+    "bits_plus",
+    "bits_select",
+    "bits_times",
+    "float32_pointer",
+    "float64_pointer",
+    "int64_pointer",
+    "maximum",
+    "minimum",
+    "sign",
+    "sqrt",
+    "uint8_pointer",
+    "uint16_pointer",
+    *OPERATORS.values(),
+]
 
 
 def _pointer(element: types.Type) -> Any:
@@ -30,6 +52,8 @@ def _pointer(element: types.Type) -> Any:
 float32_pointer = _pointer(float32)
 float64_pointer = _pointer(float64)
 int64_pointer = _pointer(int64)
+uint8_pointer = _pointer(uint8)
+uint16_pointer = _pointer(uint16)
 
 sqrt = math.sqrt
 absolute = abs
@@ -50,3 +74,48 @@ def sign(x: Any, zero: Any, one: Any) -> Any:
     positive = one if x > zero else zero
     negative = -one if x < zero else positive
     return x if x != x else negative
+
+
+# --- patterns of 32 bits (fastopt.storage.bits): intrinsics, since Numba's own operators would widen them to 64
+
+WORD, SINGLE = ir.IntType(32), ir.FloatType()
+
+
+def _unary(result: types.Type, argument: types.Type, build: Any) -> Any:
+    @intrinsic
+    def function(typing_context: Any, x: Any) -> Any:
+        return result(argument), lambda context, builder, signature, arguments: build(builder, *arguments)
+
+    return function
+
+
+def _binary(build: Any) -> Any:
+    @intrinsic
+    def function(typing_context: Any, a: Any, b: Any) -> Any:
+        return uint32(uint32, uint32), lambda context, builder, signature, arguments: build(builder, *arguments)
+
+    return function
+
+
+@intrinsic
+def bits_select(typing_context: Any, test: Any, then: Any, otherwise: Any) -> Any:
+    return uint32(types.boolean, uint32, uint32), lambda context, builder, signature, arguments: builder.select(*arguments)
+
+
+def _of_singles(operation: str) -> Any:
+    """An operation on what two patterns stand for."""
+
+    def build(builder: Any, a: Any, b: Any) -> Any:
+        return builder.bitcast(getattr(builder, operation)(builder.bitcast(a, SINGLE), builder.bitcast(b, SINGLE)), WORD)
+
+    return build
+
+
+as_bits = _unary(uint32, float32, lambda builder, x: builder.bitcast(x, WORD))
+as_float = _unary(float32, uint32, lambda builder, bits: builder.bitcast(bits, SINGLE))
+bits_constant = uint32
+bits_plus, bits_times = _binary(_of_singles("fadd")), _binary(_of_singles("fmul"))
+bits_converted = _unary(uint32, uint32, lambda builder, n: builder.bitcast(builder.sitofp(n, SINGLE), WORD))
+bits_add, bits_subtract = _binary(lambda builder, a, b: builder.add(a, b)), _binary(lambda builder, a, b: builder.sub(a, b))
+bits_and, bits_or = _binary(lambda builder, a, b: builder.and_(a, b)), _binary(lambda builder, a, b: builder.or_(a, b))
+bits_left, bits_right = _binary(lambda builder, a, b: builder.shl(a, b)), _binary(lambda builder, a, b: builder.lshr(a, b))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastopt import reference, threads
+from fastopt import global_norm, layout, reference
+from fastopt.host import threads
+from fastopt.host.worklist import WorkList
+from fastopt.kernel import Kernel
 from fastopt.rules.entry import Rule
-from fastopt.settings import Settings
+from fastopt.slots import Slot
 from fastopt.transcribe import loop_body, spell, variable
-from fastopt.worklist import WorkList
 
 __all__ = ["Runner", "has_reference", "kernel_address", "prepare", "thread_count", "unavailable"]
 
@@ -30,57 +33,83 @@ def thread_count(num_threads: int | None) -> int:
 
 def has_reference(rule: Rule) -> bool:
     """Whether somebody stated the formula a second time; if not, this backend evaluates the rule's own text."""
-    return rule.reference is not None or (rule.update.__module__.startswith("fastopt.") and hasattr(reference, rule.name))
+    return rule.reference is not None or (rule.update.__module__.startswith("fastopt.") and hasattr(reference, rule.update.__name__))
 
 
-def kernel_address(rule: Rule, coupled: bool, dtype: str) -> None:
+def kernel_address(kernel: Kernel) -> None:
     """None: nothing is compiled."""
     return None
 
 
-def prepare(rule: Rule, coupled: bool, work: WorkList) -> Runner:
+def prepare(kernel: Kernel, work: WorkList) -> Runner:
     """Finds the formula; there is nothing to compile."""
-    return Runner(rule, work)
+    return Runner(kernel, work)
 
 
 class Runner:
-    """Steps of one rule over one work list."""
+    """Steps of one kernel over one work list."""
 
-    def __init__(self, rule: Rule, work: WorkList) -> None:
-        self.work = work
+    def __init__(self, kernel: Kernel, work: WorkList) -> None:
+        self.kernel, self.work = kernel, work
+        rule = kernel.rule
         if rule.reference is not None:
-            self.formula: Callable[..., tuple[Any, ...]] = _tried(rule, rule.reference)
+            self.formula = _tried(rule, rule.of_its_states(rule.reference, rule.options))
         elif has_reference(rule):
-            self.formula = getattr(reference, rule.name)
+            self.formula = rule.of_its_states(getattr(reference, rule.update.__name__), rule.options)
         else:
             self.formula = _formula_from_text(rule)
 
-    def run(self, gradients: list[Any], step: int, settings: Settings, grad_scale: float) -> None:
+    def run(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> None:
         """One step, on the gradients given."""
-        common: dict[str, Any] = {
-            "lr": settings.lr,
-            "weight_decay": settings.weight_decay,
-            "decoupled": settings.decoupled,
-            "maximize": settings.maximize,
-            "grad_scale": grad_scale,
-        }
+        work, storages = self.work, self.kernel.storages
         with np.errstate(all="ignore"):  # as the compiled backends: IEEE results, no warnings
-            for parameter, given, states in zip(self.work.params, gradients, self.work.states, strict=True):
-                p, g = np.asarray(parameter), np.asarray(given)  # without what a subclass makes of `*` (np.matrix)
-                before, gradient = reference.prepared(p, g, **common)
-                results = self.formula(before, gradient, *states, step=step, lr=settings.lr, **settings.hyperparameters)
-                for array, new in zip((p, *states), results, strict=True):
-                    array[...] = new
+            for parameter, given, states, index in zip(work.params, gradients, work.states, work.slots, strict=True):
+                if given is None:
+                    continue
+                slot = slots[index]
+                settings = slot.settings
+                stored = (parameter, given, *states)
+                # without what a subclass makes of `*` (np.matrix)
+                p, g, *own = (storage.decode(np.asarray(array)) for storage, array in zip(storages, stored, strict=True))
+                before, gradient = reference.prepared(
+                    p,
+                    g,
+                    lr=settings.lr,
+                    weight_decay=settings.weight_decay,
+                    decoupled=settings.decoupled,
+                    maximize=settings.maximize,
+                    grad_scale=grad_scale,
+                    clip=clip,
+                )
+                memory = dict(zip(slot.rule.memory, slot.memory, strict=True))
+                hyperparameters = {**settings.hyperparameters, **memory}
+                results = self.formula(before, gradient, *own, step=slot.steps + 1, lr=settings.lr, **hyperparameters)
+                for storage, array, new in zip((storages[0], *storages[2:]), (parameter, *states), results, strict=True):
+                    array[...] = storage.encode(new)
+            for slot in slots:
+                slot.scalars()  # what they remember of this step
 
     def all_finite(self, gradients: list[Any]) -> bool:
         """Whether every element of every gradient is finite."""
-        return all(np.isfinite(g).all() for g in gradients)
+        return all(np.isfinite(g).all() for g in gradients if g is not None)
+
+    def squares(self, gradients: list[Any], sums: NDArray[np.float64]) -> None:
+        """Writes the sums of the gradients' squares over blocks of 256 elements, each to its place among all blocks."""
+        storage = self.kernel.gradient
+        for g, p, first in zip(gradients, self.work.params, self.work.addresses[:, -2], strict=True):
+            blocks = -(-p.size // global_norm.BLOCK)
+            if g is None:
+                sums[first : first + blocks] = 0.0
+            else:
+                in_memory = np.asarray(g).transpose(layout.order(g.strides)).reshape(-1)
+                with np.errstate(all="ignore"):  # a square may be an infinity, as in the other backends
+                    sums[first : first + blocks] = global_norm.block_sums(np.square(storage.decode(in_memory), dtype=np.float64))
 
 
 def _tried(rule: Rule, formula: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
     """A reference from outside, once it has shown on one element that it answers with p and each state."""
     arrays = [np.ones(1) for _ in range(2 + len(rule.states))]
-    results = formula(*arrays, step=1, lr=0.5, **rule.defaults)
+    results = formula(*arrays, step=1, lr=0.5, **rule.defaults, **rule.memory)
     if not isinstance(results, tuple) or len(results) != 1 + len(rule.states):
         received = f"{len(results)} values" if isinstance(results, tuple) else type(results).__name__
         raise ValueError(
@@ -98,7 +127,9 @@ def _formula_from_text(rule: Rule) -> Callable[..., tuple[Any, ...]]:
     def formula(p: Any, g: Any, *states: Any, step: int, lr: float, **hyperparameters: Any) -> tuple[Any, ...]:
         values = {"np": np, "maximum": _maximum, "minimum": _minimum, "sign": _sign}
         values |= {variable(name): array for name, array in zip(body.streams, (p, g, *states), strict=True)}
-        scalars = (*rule.scalars(step, lr, **hyperparameters), 1.0, 1.0)  # the prologue was applied before
+        memory = [hyperparameters.pop(name) for name in rule.memory]
+        own: Any = rule.scalars(step, lr, *memory, **hyperparameters)
+        scalars = (*(own[0] if memory else own), 1.0, 1.0)  # the prologue was applied before
         values |= {variable(name): float(scalar) for name, scalar in zip(body.scalars, scalars, strict=True)}
         exec(code, values)
         return tuple(values[variable("new_" + name)] for name in body.written)

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 
 import numpy as np
 
 import fastopt
-from fastopt import backends, crosscheck, threads
+from fastopt import backends, crosscheck
 from fastopt.backends import numpy_backend
+from fastopt.host import threads
+from fastopt.kernel import AHEAD
 from fastopt.rules.entry import Rule
+from fastopt.storage import STORAGES, Storage
 
 HELP = "compare every backend with the reference, in ULP"
 
@@ -30,42 +36,79 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the table; 0 if every distance is 0, else 1."""
+    """Prints the tables; 0 if every distance is 0, else 1."""
     for module in options.rules:
         import_module(module)
     rules = [fastopt.RULES[name] if name in fastopt.RULES else _no_rule(name) for name in options.rule] or list(fastopt.RULES.values())
     available = fastopt.available_backends()
     checked = [name for name, there in available.items() if there is True and name != "numpy"]
-    columns = [(backend, dtype) for backend in checked for dtype in (np.float32, np.float64)]
-    print("Largest distance from the NumPy reference, in ULP\n")
-    print(f"{'rule':28}" + "".join(f"{f'{backend} {dtype.__name__}':>18}" for backend, dtype in columns))
-    worst = 0
-    for rule in rules:
-        print(f"{rule.name:28}", end="", flush=True)
-        for backend, dtype in columns:
-            distance = _distance(rule, backend, dtype)
-            worst = max(worst, distance)
-            print(f"{distance:>18}", end="", flush=True)
-        print("" if numpy_backend.has_reference(rule) else "   (no reference of its own: compared with its own text on arrays)")
+    names = [name for name, storage in STORAGES.items() if _there(storage)]
+    ahead = [storages for storages in AHEAD if set(storages) <= set(names)]
+    print("Largest distance from the NumPy reference, in ULP; columns are parameters and gradients / states\n")
+    worst = _table([(rule, rule.name) for rule in rules], [(backend, storages) for backend in checked for storages in ahead])
+    others = [storages for storages in _others(names) if storages not in ahead]
+    if checked and others:
+        rule = next((rule for rule in rules if rule.states), rules[0])
+        print(f"\nOther storage (parameters, gradients, states), with {rule.name}; what numba runs is compiled now\n")
+        for storages in others:
+            # the C compiler takes seconds for each
+            columns = [(backend, storages) for backend in checked if backend != "cython" or len(set(storages)) == 1]
+            worst = max(worst, _table([(rule, ", ".join(storages))], columns, head=False))
     for name, reason in available.items():
         if reason is not True:
             print(f"\n{name}: not checked: {reason}")
+    if len(names) < len(STORAGES):
+        print("\nbfloat16: not checked: ml_dtypes is not installed")
     if not checked:
         print("\nnothing was checked: there is no backend besides numpy")
         return 1
     if worst:
         print(f"\nFAILED: the largest distance is {worst} ULP, and it must be 0", file=sys.stderr)
         return 1
-    print(f"\nall 0: {len(rules)} rules, {', '.join(checked)}, float32 and float64, 1 and {max(2, threads.available())} threads")
+    ways = len(ahead) + len(others)
+    print(f"\nall 0: {len(rules)} rules, {', '.join(checked)}, {ways} ways to store, groups and clipping among the cases,", end=" ")
+    print(f"1 and {max(2, threads.available())} threads")
     return 0
 
 
-def _distance(rule: Rule, backend: str, dtype: type) -> int:
+def _table(rows: list[tuple[Rule, str]], columns: Sequence[tuple[str, tuple[str, ...]]], head: bool = True) -> int:
+    """Prints a table, and answers the largest distance in it."""
+    if head:
+        print(f"{'rule':36}" + "".join(f"{f'{backend} {_short(*storages)}':>17}" for backend, storages in columns))
+    worst = 0
+    for rule, name in rows:
+        print(f"{name:36}", end="", flush=True)
+        for backend, storages in columns:
+            distance = _distance(rule, backend, storages)
+            worst = max(worst, distance)
+            print(f"{distance:>17}" if head else f"   {backend} {distance}", end="", flush=True)
+        print("" if numpy_backend.has_reference(rule) else "   (no reference of its own: compared with its own text on arrays)")
+    return worst
+
+
+def _there(storage: Storage) -> bool:
+    return storage.module is None or find_spec(storage.module) is not None
+
+
+def _others(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Every narrow storage by itself, and each that is computed with in float32 in each place, beside two others."""
+    single = [name for name in names if STORAGES[name].compute == "float32"]
+    alone = [(name,) * 3 for name in single if STORAGES[name].texts]
+    return [*alone, *(tuple(single[(i + k) % len(single)] for k in range(3)) for i in range(len(single)) if alone)]
+
+
+def _short(parameter: str, _: str, state: str) -> str:
+    short = [name.replace("bfloat", "bf").replace("float", "f") for name in (parameter, state)]
+    return "/".join(dict.fromkeys(short))
+
+
+def _distance(rule: Rule, backend: str, storages: tuple[str, ...]) -> int:
+    parameter, gradient, state = storages
     found = []
     for case in crosscheck.cases(rule):
-        for count in _thread_counts(backend):
-            found.append(crosscheck.compare(rule, backend, dtype, case, lengths=LONG, num_threads=count))
-        found.append(crosscheck.compare(rule, backend, dtype, case, special=True, seed=1))
+        compare = partial(crosscheck.compare, rule, backend, parameter, case, gradient=gradient, state=state)
+        found += [compare(lengths=LONG, num_threads=count) for count in _thread_counts(backend)]
+        found.append(compare(special=True, seed=1))
     return max(found)
 
 

@@ -14,8 +14,10 @@ import time
 import numpy as np
 
 import fastopt
-from fastopt import backends, cache, cuda, threads
-from fastopt.backends import cython_backend, launched
+from fastopt import backends, cache, cuda
+from fastopt.backends import cython_backend
+from fastopt.host import launched, threads
+from fastopt.kernel import kernel_of
 
 HELP = "what is here: CPU, backends, threads, and what `auto` picks"
 
@@ -56,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"  {name:10} {'available' if there is True else there}")
     if available["cuda"] is True:
         print(f"\ndevice       {cuda.runtime().describe(0)}")
-    chosen, why = backends.pick(fastopt.RULES["adam"])
+    chosen, why = backends.pick(kernel_of(fastopt.RULES["adam"], False, "float32", "float32", "float32"))
     print(f"\nauto picks   {chosen}: {why}" + ("; cuda for arrays on a device" if available["cuda"] is True else ""))
     if not options.no_measure:
         _measure()

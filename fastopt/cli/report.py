@@ -17,7 +17,12 @@ NEEDED = ("pytest", "pytest_benchmark", "scipy", "matplotlib", "sklearn", "PIL",
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("--output", type=Path, default=DEFAULT_FOLDER, metavar="FOLDER", help="where it goes (default: %(default)s)")
-    parser.add_argument("--record", type=Path, metavar="FILE", help="the record (default: record.json in that folder)")
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="the record (default: record.json in that folder, into which another one is put too, a row a line)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:

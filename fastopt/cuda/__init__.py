@@ -4,9 +4,9 @@
     memory      states on the device, copies between host and device (the counterpart of `fastopt.memory.host`)
     worklist    rows and addresses on the device, refreshed where they changed
     source      a rule as the source of a kernel
-    toolchain   numba-cuda: the kernels' primitives, and PTX out of source; the only file besides the simulator that imports `numba.cuda`
+    norm        clipping by the gradients' global norm; norm_source has its kernels
+    toolchain   numba-cuda: the kernels' primitives, and PTX out of source; the only file that imports `numba.cuda`
     driver      cuda.core and the driver API: memory, uploads, kernels; the only folder that imports `cuda`
-    simulator   the same as the two above on Numba's simulator (NUMBA_ENABLE_CUDASIM=1), for tests without a GPU
 
 The `cuda` backend, `fastopt.backends.cuda_backend`, puts them together. numba-cuda's named successor is numba-cuda-mlir:
 it would take the place of `toolchain`.
@@ -14,16 +14,15 @@ it would take the place of `toolchain`.
 
 from __future__ import annotations
 
-import os
 from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Kernel", "Runtime", "Shape", "Upload", "runtime", "simulated"]
+__all__ = ["Launchable", "Runtime", "Shape", "Upload", "runtime"]
 
 
-class Kernel(Protocol):
+class Launchable(Protocol):
     """A compiled kernel on one device."""
 
     def __call__(self, blocks: int, threads: int, stream: int, arguments: tuple[Any, ...]) -> None:
@@ -46,7 +45,7 @@ class Shape(Protocol):
 
 
 class Runtime(Protocol):
-    """What a driver can do; `driver` and `simulator` are modules of this kind. Streams and addresses are integers."""
+    """What a driver can do; `driver` is a module of this kind. Streams and addresses are integers."""
 
     def unavailable(self) -> str | None:
         """Why there is no CUDA here, or None if there is."""
@@ -70,27 +69,17 @@ class Runtime(Protocol):
         """The other way."""
 
     def upload(self, device: int, capacity: int) -> Upload:
-        """A way for small data, with memory of its own; `capacity` is the size of the largest in bytes."""
+        """A way for small data, with memory of its own; `capacity` is what it has room for to begin with, in bytes."""
 
     def capture(self, device: int, stream: int) -> int | None:
         """Which capture of a CUDA graph a stream is in, or None."""
 
-    def load(self, source: str, name: str, parameters: tuple[np.dtype[Any], ...], device: int) -> Kernel:
+    def load(self, source: str, name: str, parameters: tuple[np.dtype[Any], ...], device: int) -> Launchable:
         """Compiles the kernel `name` of a source text for a device."""
 
 
-def simulated() -> bool:
-    """Whether Numba's CUDA simulator stands in for a GPU."""
-    value = os.environ.get("NUMBA_ENABLE_CUDASIM", "0")
-    return value.isdecimal() and int(value) != 0
-
-
 def runtime() -> Runtime:
-    """The driver, or what stands in for it."""
-    if simulated():
-        from fastopt.cuda import simulator
-
-        return cast(Runtime, simulator)
+    """The driver, imported when it is first asked for."""
     from fastopt.cuda import driver
 
     return cast(Runtime, driver)

@@ -2,7 +2,7 @@
 """The addresses of a step's gradients on a device, gathered and checked in compiled code: PyTorch's tensors in 80 ns each.
 
 Tensors are read through the C functions that a framework's array type offers for that (`__dlpack_c_exchange_api__`, DLPack 1.3).
-Like `fastopt._gather`, this answers whether all is as it should be, and leaves it to Python to find out what is not.
+Like `fastopt.host._gather`, this answers whether all is as it should be, and leaves it to Python to find out what is not.
 """
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
@@ -50,27 +50,29 @@ cdef extern from *:
 
 ctypedef int (*fastopt_tensor_of)(void*, fastopt_dl_tensor*) except -1
 
-DEF FLOATING = 2
-
 
 cdef class Gatherer:
-    """`Gatherer(params, kind, bits, device_type, device_id)(gradients) -> list of addresses, or None`.
+    """`Gatherer(params, kind, code, bits, device_type, device_id)(gradients) -> list of addresses, or None`.
 
-    `params` are arrays of `kind` or of classes derived from it, which have its C functions; gradients are of `kind` itself. `bits` are
-    those of their elements, floating-point numbers. Raises ValueError if `kind` has no such functions, of a version known here.
+    `params` are arrays of `kind` or of classes derived from it, which have its C functions; gradients are of `kind` itself, or None. `code`
+    and `bits` are DLPack's words for the type of their elements, which need not be that of the parameters. Raises ValueError if `kind` has no
+    such functions, of a version known here.
     """
 
     cdef list params
     cdef object kind, api
     cdef fastopt_tensor_of tensor_of
-    cdef fastopt_dl_tensor expected  # but for what differs from one array to the next
+    cdef fastopt_dl_device device
+    cdef fastopt_dl_dtype parameter, gradient
     cdef Py_ssize_t count
     cdef int64_t* at
-    cdef Py_ssize_t* first_dimension
+    cdef Py_ssize_t* first_dimension  # of each parameter, into the two below
     cdef int64_t* dimensions
+    cdef int64_t* strides
 
-    def __init__(self, list params, object kind, int bits, int device_type, int device_id):
-        cdef Py_ssize_t i, total = 0
+    def __init__(self, list params, object kind, int code, int bits, int device_type, int device_id):
+        cdef Py_ssize_t i, j, total = 0
+        cdef int64_t stride
         cdef fastopt_dl_exchange* exchange
         cdef fastopt_dl_tensor tensor
         if self.at != NULL:
@@ -83,8 +85,8 @@ cdef class Gatherer:
             raise ValueError(f"{kind.__name__}: its C functions for DLPack are of version {exchange.major}, or incomplete")
         self.tensor_of = <fastopt_tensor_of> exchange.tensor_of
         self.params, self.kind, self.count = list(params), kind, len(params)
-        self.expected.device.device_type, self.expected.device.device_id = device_type, device_id
-        self.expected.dtype.code, self.expected.dtype.bits, self.expected.dtype.lanes = FLOATING, bits, 1
+        self.device.device_type, self.device.device_id = device_type, device_id
+        self.gradient.code, self.gradient.bits, self.gradient.lanes = code, bits, 1
         for p in self.params:
             if not isinstance(p, kind) or getattr(type(p), "__dlpack_c_exchange_api__", None) is not self.api:
                 raise ValueError(f"expected parameters of {kind.__name__}, received {type(p).__name__}")
@@ -92,7 +94,8 @@ cdef class Gatherer:
         self.at = <int64_t*> malloc((self.count + 1) * sizeof(int64_t))
         self.first_dimension = <Py_ssize_t*> malloc((self.count + 1) * sizeof(Py_ssize_t))
         self.dimensions = <int64_t*> malloc((total + 1) * sizeof(int64_t))
-        if self.at == NULL or self.first_dimension == NULL or self.dimensions == NULL:
+        self.strides = <int64_t*> malloc((total + 1) * sizeof(int64_t))
+        if self.at == NULL or self.first_dimension == NULL or self.dimensions == NULL or self.strides == NULL:
             raise MemoryError("Gatherer: no memory for the shapes of the parameters")
         total = 0
         for i in range(self.count):
@@ -100,8 +103,12 @@ cdef class Gatherer:
             self.tensor_of(<void*> p, &tensor)
             self.at[i] = <int64_t> tensor.data + <int64_t> tensor.byte_offset
             self.first_dimension[i] = total
-            for j in range(tensor.ndim):
+            self.parameter = tensor.dtype
+            stride = 1
+            for j in range(tensor.ndim - 1, -1, -1):
                 self.dimensions[total + j] = tensor.shape[j]
+                self.strides[total + j] = stride if tensor.strides == NULL else tensor.strides[j]
+                stride *= tensor.shape[j]
             total += tensor.ndim
         self.first_dimension[self.count] = total
 
@@ -109,28 +116,30 @@ cdef class Gatherer:
         free(self.at)
         free(self.first_dimension)
         free(self.dimensions)
+        free(self.strides)
 
-    cdef bint usable(self, fastopt_dl_tensor* tensor, Py_ssize_t i) noexcept:
-        """Of the right device, dtype and shape, and contiguous."""
+    cdef bint usable(self, fastopt_dl_tensor* tensor, Py_ssize_t i, fastopt_dl_dtype* dtype) noexcept:
+        """Of the right device, dtype, shape and layout."""
         cdef Py_ssize_t j, dimensions = self.first_dimension[i + 1] - self.first_dimension[i]
         cdef int64_t* shape = self.dimensions + self.first_dimension[i]
+        cdef int64_t* strides = self.strides + self.first_dimension[i]
         cdef int64_t stride = 1
-        if tensor.device.device_type != self.expected.device.device_type or tensor.device.device_id != self.expected.device.device_id:
+        if tensor.device.device_type != self.device.device_type or tensor.device.device_id != self.device.device_id:
             return False
-        if tensor.dtype.code != FLOATING or tensor.dtype.bits != self.expected.dtype.bits or tensor.dtype.lanes != 1:
+        if tensor.dtype.code != dtype.code or tensor.dtype.bits != dtype.bits or tensor.dtype.lanes != 1:
             return False
         if tensor.ndim != dimensions:
             return False
         for j in range(dimensions - 1, -1, -1):
             if tensor.shape[j] != shape[j]:
                 return False
-            if tensor.strides != NULL and shape[j] > 1 and tensor.strides[j] != stride:
+            if shape[j] > 1 and (stride if tensor.strides == NULL else tensor.strides[j]) != strides[j]:
                 return False  # also where the array is empty, and it would not matter: Python looks closer then
             stride *= shape[j]
         return True
 
     def __call__(self, object gradients):
-        """Where the gradients lie, or None if any of them, or a parameter, is not as it should be."""
+        """Where the gradients lie, None for one that is None; or None if any of them, or a parameter, is not as it should be."""
         cdef Py_ssize_t i
         cdef fastopt_dl_tensor tensor
         cdef list found
@@ -141,13 +150,15 @@ cdef class Gatherer:
             for i in range(self.count):
                 p = self.params[i]
                 self.tensor_of(<void*> p, &tensor)
-                if <int64_t> tensor.data + <int64_t> tensor.byte_offset != self.at[i] or not self.usable(&tensor, i):
+                if <int64_t> tensor.data + <int64_t> tensor.byte_offset != self.at[i] or not self.usable(&tensor, i, &self.parameter):
                     return None
                 g = gradients[i]
+                if g is None:
+                    continue
                 if type(g) is not self.kind:
                     return None
                 self.tensor_of(<void*> g, &tensor)
-                if not self.usable(&tensor, i):
+                if not self.usable(&tensor, i, &self.gradient):
                     return None
                 found[i] = <int64_t> tensor.data + <int64_t> tensor.byte_offset
         except Exception:  # what cannot be read so (a sparse tensor, say) is looked at in Python

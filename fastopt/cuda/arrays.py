@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt import arguments
+from fastopt import arguments, layout
 from fastopt.cuda import runtime
+from fastopt.storage import STORAGES
 
 __all__ = [
     "DEFAULT_STREAM",
@@ -29,7 +30,6 @@ __all__ = [
     "view",
 ]
 
-DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 ON_GPU = (2, 13)
 """DLPack's kDLCUDA and kDLCUDAManaged."""
 
@@ -39,10 +39,11 @@ DEFAULT_STREAM = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeviceArray:
-    """A contiguous array on a device: where it lies, and who keeps it there.
+    """A dense array on a device: where it lies, and who keeps it there.
 
-    `owner` is the array as another library made it (`foreign`), or what holds memory that fastopt allocated. Speaks
-    `__cuda_array_interface__`, so that CuPy, Numba and PyTorch take it as it is.
+    `strides` are in elements, those of a C-contiguous array if none are given. `owner` is the array as another library made it
+    (`foreign`), or what holds memory that fastopt allocated. Speaks `__cuda_array_interface__`, so that CuPy, Numba and PyTorch take it as
+    it is.
     """
 
     address: int
@@ -52,6 +53,11 @@ class DeviceArray:
     owner: Any
     foreign: bool = False
     readonly: bool = False
+    strides: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.strides) != len(self.shape):
+            object.__setattr__(self, "strides", layout.contiguous(self.shape))
 
     @property
     def size(self) -> int:
@@ -63,13 +69,20 @@ class DeviceArray:
         """The size in bytes."""
         return self.size * self.dtype.itemsize
 
+    @property
+    def contiguous(self) -> bool:
+        """Whether it is C-contiguous."""
+        return layout.same(self.shape, self.strides, layout.contiguous(self.shape))
+
     def __reduce__(self) -> tuple[Any, ...]:
         # an address is of this process and of this memory: a copy has memory of its own, and alignment like this one's
         return from_host, (to_host(self), self.device, self.address % 256)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.address, self.readonly), "version": 3, "stream": None}
+        strides = None if self.contiguous else tuple(stride * self.dtype.itemsize for stride in self.strides)
+        own = {"shape": self.shape, "typestr": self.dtype.str, "data": (self.address, self.readonly), "strides": strides}
+        return {**own, "version": 3, "stream": None}
 
 
 def torch_tensor(value: Any) -> bool:
@@ -102,7 +115,7 @@ def view(value: Any, label: str) -> DeviceArray:
     elif on_device(value):
         found = _of_dlpack(value, label)
     else:
-        raise TypeError(f"{label}: expected a device array of float32 or float64, received {kind_of(value)}")
+        raise TypeError(f"{label}: expected a device array of {arguments.KINDS}, received {kind_of(value)}")
     if found.address % found.dtype.itemsize:
         raise ValueError(
             f"{label}: expected an array aligned to its {found.dtype.itemsize}-byte elements, received address {found.address:#x}"
@@ -127,17 +140,22 @@ def kind_of(value: Any) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _dtype(name: str, label: str) -> np.dtype[Any]:
-    if name not in DTYPES:
-        raise TypeError(f"{label}: expected dtype float32 or float64, received {name}")
-    return DTYPES[name]
+def _dtype(name: str, label: str) -> Any:
+    if name not in STORAGES:
+        raise TypeError(f"{label}: expected dtype {arguments.KINDS}, received {name}")
+    return STORAGES[name].dtype
 
 
-def _refuse_strides(label: str, strides: Any, shape: tuple[int, ...]) -> None:
-    raise ValueError(
-        f"{label}: expected a C-contiguous array, received strides {tuple(strides)} for shape {shape}; "
-        "a step writes in place, so make a contiguous array and keep that one"
-    )
+def _dense(label: str, shape: tuple[int, ...], strides: tuple[int, ...] | None, unit: int = 1) -> tuple[int, ...]:
+    """Strides in elements, of those in units of which an element has so many. Raises ValueError for an array with gaps."""
+    if strides is None or 0 in shape:
+        return layout.contiguous(shape)
+    if not layout.dense(shape, strides, unit):
+        raise ValueError(
+            f"{label}: expected a dense array, C-contiguous or with its dimensions in another order; received strides {tuple(strides)} for "
+            f"shape {shape}; a step writes in place, so make a contiguous array and keep that one"
+        )
+    return tuple(stride // unit for stride in strides)
 
 
 def _of_torch(tensor: Any, label: str) -> DeviceArray:
@@ -146,12 +164,11 @@ def _of_torch(tensor: Any, label: str) -> DeviceArray:
     if tensor.layout is not torch.strided:
         raise TypeError(f"{label}: expected a dense tensor, received one of layout {tensor.layout}")
     if not tensor.is_cuda:
-        raise TypeError(f"{label}: expected a device array of float32 or float64, received {kind_of(tensor)}")
+        raise TypeError(f"{label}: expected a device array of {arguments.KINDS}, received {kind_of(tensor)}")
     dtype = _dtype(str(tensor.dtype).removeprefix("torch."), label)
     shape = tuple(tensor.shape)
-    if not tensor.is_contiguous():
-        _refuse_strides(label, tensor.stride(), shape)
-    return DeviceArray(tensor.data_ptr(), shape, dtype, tensor.get_device(), tensor, foreign=True)
+    strides = _dense(label, shape, tensor.stride())
+    return DeviceArray(tensor.data_ptr(), shape, dtype, tensor.get_device(), tensor, foreign=True, strides=strides)
 
 
 def _of_interface(value: Any, label: str) -> DeviceArray:
@@ -162,14 +179,12 @@ def _of_interface(value: Any, label: str) -> DeviceArray:
         raise TypeError(f"{label}: expected an array without a mask, received one with")
     found = np.dtype(interface["typestr"])
     if not found.isnative:
-        raise TypeError(f"{label}: expected dtype float32 or float64 in native byte order, received {found.str}")
+        raise TypeError(f"{label}: expected dtype {arguments.KINDS} in native byte order, received {found.str}")
     dtype = _dtype(found.name, label)
-    strides = interface.get("strides")
-    if strides is not None and not _contiguous(shape, tuple(stride // dtype.itemsize for stride in strides)):
-        _refuse_strides(label, strides, shape)
+    strides = _dense(label, shape, interface.get("strides"), dtype.itemsize)
     size = math.prod(shape)
     device = value.device.id if _of_cupy(value) else runtime().device_of(int(address or 0)) if size else -1
-    return DeviceArray(int(address or 0) if size else 0, shape, dtype, device, value, True, bool(readonly))
+    return DeviceArray(int(address or 0) if size else 0, shape, dtype, device, value, True, bool(readonly), strides)
 
 
 def _of_cupy(value: Any) -> bool:
@@ -184,21 +199,8 @@ def _of_dlpack(value: Any, label: str) -> DeviceArray:
         raise TypeError(f"{label}: expected an array that can be written in place, received one of JAX, whose arrays never change")
     address, shape, strides, name, device, readonly = driver.dlpack(value)
     dtype = _dtype(name, label)
-    if strides is not None and not _contiguous(shape, strides):
-        _refuse_strides(label, strides, shape)
-    return DeviceArray(address if math.prod(shape) else 0, shape, dtype, device, value, True, readonly)
-
-
-def _contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether strides, in elements, are those of a C-contiguous array; those of dimensions of length 1 do not matter."""
-    expected = 1
-    for length, stride in zip(reversed(shape), reversed(strides), strict=True):
-        if length == 0:
-            return True
-        if length != 1 and stride != expected:
-            return 0 in shape
-        expected *= length
-    return True
+    strides = _dense(label, shape, strides)
+    return DeviceArray(address if math.prod(shape) else 0, shape, dtype, device, value, True, readonly, strides)
 
 
 def parameter(value: Any, label: str) -> DeviceArray:
@@ -209,12 +211,14 @@ def parameter(value: Any, label: str) -> DeviceArray:
     return found
 
 
-def gradient(value: Any, label: str, beside: DeviceArray, beside_label: str) -> DeviceArray:
+def gradient(value: Any, label: str, beside: DeviceArray, beside_label: str, dtype: np.dtype[Any]) -> DeviceArray:
     """A device array that a step can read as the gradient of a parameter."""
     if not on_device(value):
         raise TypeError(f"{label}: expected an array on the device of {beside_label} (cuda:{beside.device}), received {kind_of(value)}")
     found = view(value, label)
-    arguments.alike(found, label, beside, beside_label)
+    arguments.alike(found, label, beside, beside_label, dtype)
+    if found.strides != beside.strides:
+        arguments.lies_like(found, label, beside, beside_label)
     if found.device != beside.device and found.size:
         raise ValueError(f"{label} lies on cuda:{found.device}, its parameter {beside_label} on cuda:{beside.device}")
     return found
@@ -222,6 +226,8 @@ def gradient(value: Any, label: str, beside: DeviceArray, beside_label: str) -> 
 
 def current_stream(value: Any, device: int) -> int | None:
     """The stream on which the framework of an array works at present; None where its interface names none."""
+    if isinstance(value, DeviceArray):
+        return None
     if torch_tensor(value):
         stream = sys.modules["torch"].cuda.current_stream(device).cuda_stream
         return int(stream) or DEFAULT_STREAM
@@ -255,22 +261,28 @@ def stream_handle(stream: Any) -> int:
 
 
 def from_host(values: NDArray[Any], device: int = 0, offset: int = 0) -> DeviceArray:
-    """A copy of a host array on a device, `offset` bytes past a multiple of 256; waits for the copy."""
+    """A copy of a host array on a device, `offset` bytes past a multiple of 256; waits for the copy.
+
+    Lies as the array does, if that is dense.
+    """
     address, owner = runtime().allocate(device, values.nbytes + offset)
-    copy = DeviceArray(address + offset, values.shape, values.dtype, device, owner)
+    as_it_lies = values.size and layout.dense(values.shape, values.strides, values.itemsize)
+    copy = DeviceArray(address + offset, values.shape, values.dtype, device, owner, strides=layout.of(values) if as_it_lies else ())
     assign(copy, values)
     return copy
 
 
 def to_host(array: DeviceArray) -> NDArray[Any]:
-    """A copy of a device array in host memory; waits for the device."""
-    values = np.empty(array.shape, array.dtype)
+    """A copy of a device array in host memory, which lies as it does; waits for the device."""
+    values = np.empty(array.size, array.dtype)
     if values.size:
         runtime().copy_to_host(array.device, values, array.address)
-    return values
+    order = layout.order(array.strides)
+    return values.reshape([array.shape[axis] for axis in order]).transpose(np.argsort(order))
 
 
 def assign(array: DeviceArray, values: NDArray[Any]) -> None:
     """Copies host values into a device array of their shape and dtype; waits for the device."""
     if values.size:
-        runtime().copy_to_device(array.device, array.address, np.ascontiguousarray(values))
+        in_memory = np.ascontiguousarray(values.transpose(layout.order(array.strides)))
+        runtime().copy_to_device(array.device, array.address, in_memory)

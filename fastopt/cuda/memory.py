@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fastopt.cuda import arrays, runtime
 from fastopt.cuda.arrays import DeviceArray, assign, from_host, to_host
+from fastopt.cuda.norm import Clipping
 from fastopt.cuda.worklist import DeviceWorkList
+from fastopt.kernel import Kernel
 
-__all__ = ["ALIGNMENT", "assign", "backends", "from_host", "name", "to_host", "views", "work_list", "zeros_beside"]
+__all__ = ["assign", "backends", "check_together", "clipping", "from_host", "name", "to_host", "views", "work_list", "zeros_beside"]
 
 name = "device memory"
 backends = ("cuda",)
-ALIGNMENT = 16
-"""Bytes of one vector load; arrays whose addresses agree modulo this are worked on in whole vectors."""
+MOST_LANES = 8
+"""The most elements of a vector: of any kernel's, the number of elements divides it."""
 
 
 def views(given: Sequence[Any], labels: Sequence[str]) -> list[DeviceArray]:
@@ -22,41 +26,73 @@ def views(given: Sequence[Any], labels: Sequence[str]) -> list[DeviceArray]:
     return [arrays.parameter(array, label) for array, label in zip(given, labels, strict=True)]
 
 
-def zeros_beside(parameter: DeviceArray) -> DeviceArray:
-    """A state of zeros on the parameter's device, at its own offset within 16 bytes; from the framework that made it, where it can.
+def zeros_beside(parameter: DeviceArray, dtype: np.dtype[Any]) -> DeviceArray:
+    """A state of zeros that lies as its parameter does, on its device; from the framework that made the parameter, where it can.
 
-    A framework's own allocator keeps the memory that it has; memory from elsewhere would be a second pool beside it.
+    As many elements behind the beginning of a vector, so that whole vectors of both can be worked on at once. A framework's own allocator
+    keeps the memory that it has; memory from elsewhere would be a second pool beside it.
     """
-    lead = parameter.address % ALIGNMENT // parameter.dtype.itemsize
-    made = _zeros_of_framework(parameter, lead + parameter.size)
-    if made is not None:
-        start, owner, device = made.address, made.owner, made.device
-    else:
-        device = max(parameter.device, 0)
-        start, owner = runtime().allocate(device, (lead + parameter.size) * parameter.dtype.itemsize)
-    return DeviceArray(start + lead * parameter.dtype.itemsize, parameter.shape, parameter.dtype, device, owner)
+    lead = parameter.address // parameter.dtype.itemsize % MOST_LANES * dtype.itemsize
+    size = lead + parameter.size * dtype.itemsize
+    start, owner, device = _zeros_of_framework(parameter, size) or _zeros(parameter, size)
+    return DeviceArray(start + lead, parameter.shape, dtype, device, owner, strides=parameter.strides)
 
 
-def _zeros_of_framework(parameter: DeviceArray, size: int) -> DeviceArray | None:
+def _zeros(parameter: DeviceArray, size: int) -> tuple[int, Any, int]:
+    device = max(parameter.device, 0)
+    return (*runtime().allocate(device, size), device)
+
+
+def _zeros_of_framework(parameter: DeviceArray, size: int) -> tuple[int, Any, int] | None:
+    """So many bytes: where they begin, who keeps them, and their device."""
     owner = parameter.owner
     if arrays.torch_tensor(owner):
         import torch
 
-        return arrays.view(torch.zeros(size, dtype=owner.dtype, device=owner.device), "state")
+        made = torch.zeros(size, dtype=torch.uint8, device=owner.device)
+        return made.data_ptr(), made, made.get_device()
     if type(owner).__module__.partition(".")[0] == "cupy":
         import cupy
 
         with cupy.cuda.Device(parameter.device):
-            return arrays.view(cupy.zeros(size, parameter.dtype), "state")
+            made = cupy.zeros(size, np.uint8)
+        return int(made.data.ptr), made, parameter.device
     return None
 
 
 def work_list(
+    kernel: Kernel,
     params: Sequence[DeviceArray],
     states: Sequence[Sequence[DeviceArray]],
     labels: Sequence[str],
     gradient_labels: Sequence[str],
     threads: int,
+    first_blocks: Sequence[int],
 ) -> DeviceWorkList:
-    """The arrays of one dtype, laid out for the kernels; `threads` is 1, the host thread that launches them."""
-    return DeviceWorkList(params, states, labels, gradient_labels, runtime())
+    """The arrays of one kernel, laid out for the device; `threads` is 1, the host thread that launches."""
+    return DeviceWorkList(kernel, params, states, labels, gradient_labels, first_blocks, runtime())
+
+
+def check_together(works: Sequence[DeviceWorkList]) -> None:
+    """Has work lists run on one stream from now on. Raises ValueError naming arrays of two that lie on different devices."""
+    first, *others = sorted(works, key=lambda work: not work.elements)  # one of empty arrays can go anywhere
+    for work in others:
+        if not work.elements:
+            work.device = first.device
+        elif work.device != first.device:
+            raise ValueError(
+                f"{_largest(work)} lies on cuda:{work.device}, {_largest(first)} on cuda:{first.device}: expected arrays on one device"
+            )
+    for k, work in enumerate(works):
+        work.before = list(works[:k])
+
+
+def clipping(works: Sequence[DeviceWorkList], blocks: int) -> Clipping:
+    """What clips the gradients of work lists that make a step together, on their device."""
+    return Clipping(works, blocks)
+
+
+def _largest(work: DeviceWorkList) -> str:
+    """What a parameter of a work list is called that has elements, if any has."""
+    sizes = [p.size for p in work.params]
+    return work.labels[sizes.index(max(sizes))]

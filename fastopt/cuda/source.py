@@ -1,55 +1,32 @@
-"""A rule as the source of a CUDA kernel: one launch over all rows of a work list, whatever the sizes of the tensors.
+"""A kernel as CUDA source: one launch over all rows of a work list, whatever the sizes of the tensors.
 
-A block takes every `gridDim`-th row. Within a row, where all streams lie alike within 16 bytes, it moves whole vectors of 16
-bytes, and single elements before the first vector and after the last one; where they do not, single elements throughout.
+A block takes every `gridDim`-th row. Within a row, where the elements of all streams lie alike within a vector, it moves whole vectors, and
+single elements before the first vector and after the last one; where they do not, single elements throughout. A vector has as many elements
+as fill 16 bytes of the widest stream, and lie alike is meant in elements: half as many bytes behind its vector's beginning for a stream of
+half as wide ones.
 
 The arithmetic is spelled as calls (`multiply(beta1_, m_)`), since the operators would be contracted into fused multiply-adds;
-what the names are is up to the module they are imported from: `fastopt.cuda.toolchain` on a GPU, `fastopt.cuda.simulator`
-on Numba's simulator. How a stream's elements lie in memory is its `Codec`'s concern, apart from the arithmetic. A reduction
-(a norm, a search for non-finite gradients) would be a kernel over the same rows that stores one result for each.
+what the names are is up to the module they are imported from, `fastopt.cuda.toolchain`. How a stream's elements lie in memory is a concern
+of the functions that load and store it, one for each storage.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
+from fastopt.kernel import Kernel
+from fastopt.rules.entry import once_for_each
+from fastopt.storage import Storage
 from fastopt.transcribe import LoopBody, spell, variable
 
-__all__ = ["CODECS", "FUNCTIONS", "OPERATORS", "Codec", "kernel_source"]
+__all__ = ["FUNCTIONS", "OPERATORS", "VECTOR", "kernel_source", "lanes_of"]
 
 FUNCTIONS = {name: name for name in ("sqrt", "absolute", "maximum", "minimum", "sign")}
 OPERATORS: Mapping[type[ast.operator], str] = {ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide"}
 POSITIONS = ("thread_index", "thread_count", "block_index", "block_count")
 ARITHMETIC = (*FUNCTIONS, *OPERATORS.values(), "select")
-
-
-@dataclass(frozen=True)
-class Codec:
-    """How the elements of a stream lie in memory: bytes each, and what loads and stores one, or as many as fill a vector.
-
-    `load` and `store` take an address and give or take values of the compute dtype; a narrower storage (bfloat16 states, say)
-    is another entry of `CODECS` whose functions convert, with as many elements to a vector as the widest stream has.
-    """
-
-    itemsize: int
-    load: str
-    store: str
-    load_vector: str
-    store_vector: str
-
-    @property
-    def primitives(self) -> tuple[str, ...]:
-        """The names that a kernel imports for it."""
-        return (self.load, self.store, self.load_vector, self.store_vector)
-
-
-CODECS = {
-    name: Codec(itemsize, f"load_{name}", f"store_{name}", f"load_vector_{name}", f"store_vector_{name}")
-    for name, itemsize in (("float32", 4), ("float64", 8))
-}
 
 VECTOR = 16
 """Bytes that one instruction moves."""
@@ -62,20 +39,25 @@ from {primitives} import (
 
 
 def {name}(streams_at, tensors, rows_at, rows, scalars_at, {parameters}):
-{scalars}
-    if scalars_at != 0:
-{placed_scalars}
     thread = thread_index()
     threads = thread_count()
     row = block_index()
     while row < rows:
         tensor = load_int64(rows_at + row * 24)
+        slot = load_int64(streams_at + ({slots} * tensors + tensor) * 8)
+        if slot < 0:
+            row += block_count()
+            continue
         start = load_int64(rows_at + row * 24 + 8)
         length = load_int64(rows_at + row * 24 + 16)
+{scalars}
+        own = scalars_at + slot * {row_bytes}
+        if own != 0:
+{placed_scalars}
 {addresses}
         head = length
         if ({misaligned}) & {mask} == 0:
-            head = (-{first} & {mask}) >> {shift}
+            head = -({first} >> {shift}) & {mask}
             if head > length:
                 head = length
         vectors = (length - head) >> {lane_shift}
@@ -87,70 +69,87 @@ def {name}(streams_at, tensors, rows_at, rows, scalars_at, {parameters}):
                 element = i + (vectors << {lane_shift})
 {single}
             i += threads
-        i = thread
-        while i < vectors:
-            offset = (head << {shift}) + (i << {vector_shift})
+        element = head + (thread << {lane_shift})
+        end = head + (vectors << {lane_shift})
+        while element < end:
 {vector}
-            i += threads
+            element += threads << {lane_shift}
         row += block_count()
 '''
 
 
-def kernel_source(body: LoopBody, dtype: str, primitives: str) -> str:
-    """The module text of a rule's kernel, a function named `body.name`.
+@once_for_each
+def kernel_source(kernel: Kernel, primitives: str) -> str:
+    """The module text of a kernel, a function named `kernel.name`.
 
     Its parameters are five 64-bit integers (where the table of streams lies and how many tensors it has, where the rows lie
-    and how many there are, and where the scalars lie, or 0), and the scalars by value, of the compute dtype, used where the
-    fifth integer is 0. A captured CUDA graph replays the values that it was captured with, and so reads them from memory.
+    and how many there are, and where the table of scalars lies, or 0), and the scalars by value, of the compute dtype, used where the
+    fifth integer is 0. A table has a row for each slot: the scalars, and one number more. Where there is none, every tensor's slot is 0, or
+    -1 if it is left alone. A captured CUDA graph replays the values that it was captured with, and so reads a table.
     """
-    codecs = dict.fromkeys(body.streams, CODECS[dtype])  # a narrower state would have another here
-    itemsize = CODECS[dtype].itemsize
-    lanes = VECTOR // itemsize
+    body = kernel.body
+    storages = dict(zip(body.streams, kernel.storages, strict=True))
+    lanes = lanes_of(kernel.storages)
     at = {stream: f"{stream}__at" for stream in body.streams}
-    first, *others = at.values()
+    shifts = {at[stream]: _log2(storage.itemsize) for stream, storage in storages.items()}
+    first, *others = (f"{place} >> {shift}" for place, shift in shifts.items())
     starts = [
-        f"{at[stream]} = load_int64(streams_at + ({k} * tensors + tensor) * 8) + start * {codecs[stream].itemsize}"
+        f"{at[stream]} = load_int64(streams_at + ({k} * tensors + tensor) * 8) + start * {storages[stream].itemsize}"
         for k, stream in enumerate(body.streams)
     ]
     values = [variable(name) for name in body.scalars]
-    load = CODECS[dtype].load
-    loaded = dict.fromkeys(name for codec in codecs.values() for name in codec.primitives)
+    compute, itemsize = kernel.compute, 8 if kernel.compute == "float64" else 4
+    loaded = dict.fromkeys([f"load_{compute}", *(name for storage in storages.values() for name in _primitives(storage, lanes))])
     return KERNEL.format(
-        title=f"{body.name}, {dtype}",
+        title=kernel.name,
         primitives=primitives,
-        imports=",\n    ".join(["load_int64", *POSITIONS, *loaded, *(f"{name}_{dtype} as {name}" for name in ARITHMETIC)]),
-        name=body.name,
+        imports=",\n    ".join(["load_int64", *POSITIONS, *loaded, *(f"{name}_{compute} as {name}" for name in ARITHMETIC)]),
+        name=kernel.name,
         parameters=", ".join(f"{name}_value" for name in body.scalars),
-        scalars=_indented([f"{value} = {name}_value" for value, name in zip(values, body.scalars, strict=True)], 1),
-        placed_scalars=_indented([f"{value} = {load}(scalars_at + {k * itemsize})" for k, value in enumerate(values)], 2),
+        slots=len(body.streams) + 1,
+        row_bytes=(len(body.scalars) + 1) * itemsize,
+        scalars=_indented([f"{value} = {name}_value" for value, name in zip(values, body.scalars, strict=True)], 2),
+        placed_scalars=_indented([f"{value} = load_{compute}(own + {k * itemsize})" for k, value in enumerate(values)], 3),
         addresses=_indented(starts, 2),
         misaligned=" | ".join(f"({first} ^ {other})" for other in others),
-        mask=VECTOR - 1,
-        first=first,
-        shift=_log2(itemsize),
+        mask=lanes - 1,
+        first=at["p"],
+        shift=shifts[at["p"]],
         lane_shift=_log2(lanes),
-        vector_shift=_log2(VECTOR),
-        single=_indented(_single(body, codecs, at), 3),
-        vector=_indented(_vector(body, codecs, at, lanes), 3),
+        single=_indented(_single(body, storages, at), 3),
+        vector=_indented(_vector(body, storages, at, lanes), 3),
     )
 
 
-def _single(body: LoopBody, codecs: Mapping[str, Codec], at: Mapping[str, str]) -> list[str]:
+def lanes_of(storages: Sequence[Storage]) -> int:
+    """How many elements a vector has: as many as fill it with those of the widest stream."""
+    return VECTOR // max(storage.itemsize for storage in storages)
+
+
+def _primitives(storage: Storage, lanes: int) -> tuple[str, ...]:
+    """What a kernel imports to load and store one element, or as many as a vector has."""
+    name = storage.name
+    return f"load_{name}", f"store_{name}", f"load_{lanes}_{name}", f"store_{lanes}_{name}"
+
+
+def _single(body: LoopBody, storages: Mapping[str, Storage], at: Mapping[str, str]) -> list[str]:
     """Loads, arithmetic and stores of one element."""
-    place = {stream: f"{at[stream]} + element * {codecs[stream].itemsize}" for stream in body.streams}
-    loads = [f"{variable(stream)} = {codecs[stream].load}({place[stream]})" for stream in body.streams]
-    stores = [f"{codecs[stream].store}({place[stream]}, {variable('new_' + stream)})" for stream in body.written]
+    place = {stream: f"{at[stream]} + element * {storages[stream].itemsize}" for stream in body.streams}
+    loads = [f"{variable(stream)} = load_{storages[stream].name}({place[stream]})" for stream in body.streams]
+    stores = [f"store_{storages[stream].name}({place[stream]}, {variable('new_' + stream)})" for stream in body.written]
     return loads + spell(body, FUNCTIONS, "select", OPERATORS) + stores
 
 
-def _vector(body: LoopBody, codecs: Mapping[str, Codec], at: Mapping[str, str], lanes: int) -> list[str]:
+def _vector(body: LoopBody, storages: Mapping[str, Storage], at: Mapping[str, str], lanes: int) -> list[str]:
     """The same for the elements of one vector: all loads, then each lane's arithmetic, then all stores."""
     namings = [partial(_lane, body.scalars, lane) for lane in range(lanes)]
+    place = {stream: f"{at[stream]} + element * {storages[stream].itemsize}" for stream in body.streams}
     loads, stores = [], []
     for stream in body.streams:
-        loads.append(f"{', '.join(named(stream) for named in namings)} = {codecs[stream].load_vector}({at[stream]} + offset)")
+        loads.append(f"{', '.join(named(stream) for named in namings)} = load_{lanes}_{storages[stream].name}({place[stream]})")
     for stream in body.written:
-        stores.append(f"{codecs[stream].store_vector}({at[stream]} + offset, ({', '.join(named('new_' + stream) for named in namings)}))")
+        values = ", ".join(named("new_" + stream) for named in namings)
+        stores.append(f"store_{lanes}_{storages[stream].name}({place[stream]}, ({values}))")
     lines = [line for named in namings for line in spell(body, FUNCTIONS, "select", OPERATORS, named)]
     return loads + lines + stores
 

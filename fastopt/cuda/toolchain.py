@@ -1,6 +1,6 @@
 """numba-cuda: what the generated kernels are made of, and how their source becomes PTX. No GPU is needed for either.
 
-The only file that imports `numba.cuda`, but for the simulator, which is a part of it. Three things are done in ways of their own,
+The only file that imports `numba.cuda`. Three things are done in ways of their own,
 since the usual ones lose bits or speed:
 
 - arithmetic goes through NVVM's intrinsics that round each operation by itself (`mul.rn`, what libdevice's `fmul_rn` is made of):
@@ -12,7 +12,7 @@ since the usual ones lose bits or speed:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,17 +20,15 @@ from llvmlite import ir
 from numba import cuda, types
 from numba.cuda.extending import intrinsic
 
-__all__ = ["compile_to_ptx", "origin"]
+from fastopt.storage import STORAGES
+from fastopt.storage.bits import BitText, in_calls
+
+__all__ = ["compile_to_ptx"]
 
 GLOBAL = 1
 """The address space of device memory in NVVM: loads from it are `ld.global`, not generic ones."""
 
 VECTOR = 16
-
-
-def origin() -> str:
-    """Where `numba.cuda` comes from: numba-cuda puts itself in its place, and the one that Numba once had is another thing."""
-    return str(cuda.__file__)
 
 
 def _constant(value: int) -> ir.Constant:
@@ -41,7 +39,7 @@ def _load(element: types.Type) -> Any:
     @intrinsic
     def load(typing_context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return builder.load(builder.inttoptr(arguments[0], ir.PointerType(context.get_value_type(element), GLOBAL)))
+            return builder.load(_pointer(builder, arguments[0], context.get_value_type(element)))
 
         return element(types.int64), generate
 
@@ -52,7 +50,7 @@ def _store(element: types.Type) -> Any:
     @intrinsic
     def store(typing_context: Any, address: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            builder.store(arguments[1], builder.inttoptr(arguments[0], ir.PointerType(context.get_value_type(element), GLOBAL)))
+            builder.store(arguments[1], _pointer(builder, arguments[0], context.get_value_type(element)))
             return context.get_dummy_value()
 
         return types.void(types.int64, element), generate
@@ -60,17 +58,15 @@ def _store(element: types.Type) -> Any:
     return store
 
 
-def _vector_pointer(context: Any, builder: Any, address: Any, element: types.Type, lanes: int) -> Any:
-    return builder.inttoptr(address, ir.PointerType(ir.VectorType(context.get_value_type(element), lanes), GLOBAL))
+def _pointer(builder: Any, address: Any, pointee: ir.Type) -> Any:
+    return builder.inttoptr(address, ir.PointerType(pointee, GLOBAL))
 
 
 def _load_vector(element: types.Type, lanes: int) -> Any:
     @intrinsic
     def load_vector(typing_context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            vector = builder.load(_vector_pointer(context, builder, arguments[0], element, lanes))
-            vector.align = VECTOR
-            parts = [builder.extract_element(vector, _constant(lane)) for lane in range(lanes)]
+            parts = _vector(builder, arguments[0], context.get_value_type(element), lanes)
             return context.make_tuple(builder, signature.return_type, parts)
 
         return types.UniTuple(element, lanes)(types.int64), generate
@@ -82,16 +78,31 @@ def _store_vector(element: types.Type, lanes: int) -> Any:
     @intrinsic
     def store_vector(typing_context: Any, address: Any, values: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            pointer = _vector_pointer(context, builder, arguments[0], element, lanes)
-            vector = ir.Constant(pointer.type.pointee, ir.Undefined)
-            for lane in range(lanes):
-                vector = builder.insert_element(vector, builder.extract_value(arguments[1], lane), _constant(lane))
-            builder.store(vector, pointer).align = VECTOR
+            parts = [builder.extract_value(arguments[1], lane) for lane in range(lanes)]
+            _place_vector(builder, arguments[0], context.get_value_type(element), parts)
             return context.get_dummy_value()
 
         return types.void(types.int64, types.UniTuple(element, lanes)), generate
 
     return store_vector
+
+
+def _vector(builder: Any, address: Any, element: ir.Type, lanes: int) -> list[Any]:
+    """The elements of a vector, loaded by one instruction."""
+    vector = builder.load(_pointer(builder, address, ir.VectorType(element, lanes)))
+    vector.align = lanes * _bytes(element)
+    return [builder.extract_element(vector, _constant(lane)) for lane in range(lanes)]
+
+
+def _place_vector(builder: Any, address: Any, element: ir.Type, parts: Sequence[Any]) -> None:
+    vector = ir.Constant(ir.VectorType(element, len(parts)), ir.Undefined)
+    for lane, part in enumerate(parts):
+        vector = builder.insert_element(vector, part, _constant(lane))
+    builder.store(vector, _pointer(builder, address, vector.type)).align = len(parts) * _bytes(element)
+
+
+def _bytes(element: ir.Type) -> int:
+    return 8 if isinstance(element, ir.DoubleType) else 4
 
 
 def _call(builder: Any, name: str, result: ir.Type, arguments: Sequence[Any]) -> Any:
@@ -189,17 +200,174 @@ def _select(element: types.Type) -> Any:
     return select
 
 
+def _number(element: types.Type, value: float) -> Any:
+    @intrinsic
+    def number(typing_context: Any) -> Any:
+        return element(), lambda context, builder, signature, arguments: ir.Constant(context.get_value_type(element), value)
+
+    return number
+
+
+def _converted(to: types.Type, of: types.Type, operation: str) -> Any:
+    @intrinsic
+    def converted(typing_context: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, operation)(arguments[0], context.get_value_type(to))
+
+        return to(of), generate
+
+    return converted
+
+
+# --- storages that are not computed with as they lie: the texts of `fastopt.storage`, on the patterns that memory holds
+
+WORD, HALF, SINGLE = ir.IntType(32), ir.IntType(16), ir.FloatType()
+
+
+class _Pattern:
+    """A pattern of 32 bits in the making of a kernel: what the texts' own comparisons become."""
+
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder, self.value = builder, value
+
+    def _compared(self, operator: str, other: _Pattern) -> Any:
+        return self.builder.icmp_unsigned(operator, self.value, other.value)
+
+    def __lt__(self, other: _Pattern) -> Any:
+        return self._compared("<", other)
+
+    def __le__(self, other: _Pattern) -> Any:
+        return self._compared("<=", other)
+
+    def __gt__(self, other: _Pattern) -> Any:
+        return self._compared(">", other)
+
+    def __ge__(self, other: _Pattern) -> Any:
+        return self._compared(">=", other)
+
+    def __eq__(self, other: object) -> Any:
+        assert isinstance(other, _Pattern)
+        return self._compared("==", other)
+
+    def __ne__(self, other: object) -> Any:
+        assert isinstance(other, _Pattern)
+        return self._compared("!=", other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _written_out(text: BitText, builder: Any, bits: Any) -> Any:
+    """The instructions of a text, for a pattern: each of its calls adds one."""
+
+    def pattern(value: Any) -> _Pattern:
+        return _Pattern(builder, value)
+
+    def instruction(make: Callable[..., Any]) -> Callable[..., _Pattern]:
+        return lambda *operands: pattern(make(*(operand.value for operand in operands)))
+
+    def rounded(name: str) -> Callable[[Any, Any], Any]:
+        def make(a: Any, b: Any) -> Any:
+            operands = [builder.bitcast(value, SINGLE) for value in (a, b)]
+            return builder.bitcast(_call(builder, f"llvm.nvvm.{name}.rn.f", SINGLE, operands), WORD)
+
+        return make
+
+    names: dict[str, Any] = {
+        text.parameter: pattern(bits),
+        "bits_constant": lambda value: pattern(ir.Constant(WORD, value)),
+        "bits_add": instruction(builder.add),
+        "bits_subtract": instruction(builder.sub),
+        "bits_and": instruction(builder.and_),
+        "bits_or": instruction(builder.or_),
+        "bits_left": instruction(builder.shl),
+        "bits_right": instruction(builder.lshr),
+        "bits_select": lambda test, then, otherwise: pattern(builder.select(test, then.value, otherwise.value)),
+        "bits_plus": instruction(rounded("add")),
+        "bits_times": instruction(rounded("mul")),
+        "bits_converted": instruction(lambda n: builder.bitcast(builder.uitofp(n, SINGLE), WORD)),
+    }
+    exec("\n".join(text.spell(in_calls)), names)
+    return names["result"].value
+
+
+def _loaded(text: BitText, builder: Any, bits: Any) -> Any:
+    return builder.bitcast(_written_out(text, builder, bits), SINGLE)
+
+
+def _stored(text: BitText, builder: Any, value: Any) -> Any:
+    return _written_out(text, builder, builder.bitcast(value, WORD))
+
+
+def _load_narrow(text: BitText) -> Any:
+    @intrinsic
+    def load(typing_context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            half = builder.load(_pointer(builder, arguments[0], HALF))
+            return _loaded(text, builder, builder.zext(half, WORD))
+
+        return types.float32(types.int64), generate
+
+    return load
+
+
+def _store_narrow(text: BitText) -> Any:
+    @intrinsic
+    def store(typing_context: Any, address: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            half = builder.trunc(_stored(text, builder, arguments[1]), HALF)
+            builder.store(half, _pointer(builder, arguments[0], HALF))
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.float32), generate
+
+    return store
+
+
+def _load_narrow_vector(text: BitText, lanes: int) -> Any:
+    """Words of two elements each, the first one in the lower half."""
+
+    @intrinsic
+    def load_vector(typing_context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            parts = []
+            for word in _vector(builder, arguments[0], WORD, lanes // 2):
+                parts += [builder.and_(word, _constant(0xFFFF)), builder.lshr(word, _constant(16))]
+            return context.make_tuple(builder, signature.return_type, [_loaded(text, builder, part) for part in parts])
+
+        return types.UniTuple(types.float32, lanes)(types.int64), generate
+
+    return load_vector
+
+
+def _store_narrow_vector(text: BitText, lanes: int) -> Any:
+    @intrinsic
+    def store_vector(typing_context: Any, address: Any, values: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            parts = [_stored(text, builder, builder.extract_value(arguments[1], lane)) for lane in range(lanes)]
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            words = [builder.or_(low, builder.shl(high, _constant(16))) for low, high in pairs]
+            _place_vector(builder, arguments[0], WORD, words)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.UniTuple(types.float32, lanes)), generate
+
+    return store_vector
+
+
 thread_index, thread_count = _position("tid.x"), _position("ntid.x")
 block_index, block_count = _position("ctaid.x"), _position("nctaid.x")
 load_int64 = _load(types.int64)
+zero_float64, one_float64 = _number(types.float64, 0.0), _number(types.float64, 1.0)
+float64_of_float32 = _converted(types.float64, types.float32, "fpext")
+float32_of_float64 = _converted(types.float32, types.float64, "fptrunc")
 
 for _element in (types.float32, types.float64):
-    _lanes = VECTOR * 8 // _element.bitwidth
+    _lanes = VECTOR * 8 // _element.bitwidth  # a wider stream, with which a vector would have fewer, is computed with in another dtype
     _names = {
         "load": _load(_element),
         "store": _store(_element),
-        "load_vector": _load_vector(_element, _lanes),
-        "store_vector": _store_vector(_element, _lanes),
+        f"load_{_lanes}": _load_vector(_element, _lanes),
+        f"store_{_lanes}": _store_vector(_element, _lanes),
         "add": _binary(_element, "add"),
         "subtract": _binary(_element, "add", negate=True),
         "multiply": _binary(_element, "mul"),
@@ -212,6 +380,17 @@ for _element in (types.float32, types.float64):
         "select": _select(_element),
     }
     globals().update({f"{name}_{_element}": function for name, function in _names.items()})
+
+for _storage in STORAGES.values():
+    if _storage.texts is not None:
+        _loading, _storing = _storage.texts
+        _names = {"load": _load_narrow(_loading), "store": _store_narrow(_storing)}
+        for _lanes in (4, 8):  # beside streams of float32, and without any
+            _names |= {
+                f"load_{_lanes}": _load_narrow_vector(_loading, _lanes),
+                f"store_{_lanes}": _store_narrow_vector(_storing, _lanes),
+            }
+        globals().update({f"{name}_{_storage.name}": function for name, function in _names.items()})
 
 
 def compile_to_ptx(source: str, name: str, parameters: Sequence[np.dtype[Any]], capability: tuple[int, int], threads: int) -> str:

@@ -1,31 +1,34 @@
 """The work list on a device: every tensor of a step as rows of integers in device memory, so that a step is one launch.
 
-    streams   int64 (2 + states, tensors)   where p, g and each state of a tensor begin; g's line changes from step to step
+    streams   int64 (4 + states, tensors)   where p, g and each state of a tensor begin; where its blocks begin among all; its slot
     rows      int64 (rows, 3)               tensor, first element, number of elements
-    scalars   of the compute dtype          where a captured CUDA graph reads a step's scalars (see `Optimizer.advance`)
+    scalars   of the compute dtype          a row for each slot, where there are several, or a CUDA graph is captured (see
+                                            `Optimizer.advance`): its scalars, and the direction that its gradients are followed in
 
 A row is what one block of threads works on at a time: a piece of one tensor, of at most `MOST` elements, cut at multiples of
-1,024 (and so of the 256 of block-scaled storage). One tensor of a thousand million elements and a thousand of a thousand
-are the same code. How long rows are follows from the device, so a reduction, such as a global norm, would write a partial
-result for each 1,024 elements and add those up in their order, which depends on the sizes alone.
+1,024 (and so of the 256 that sums are taken over). One tensor of a thousand million elements and a thousand of a thousand
+are the same code.
 
-`refresh` checks a step's gradients on the host; `place` then uploads their addresses, where any changed.
+The lines of the gradients and of the slots change from step to step. `refresh` checks a step's gradients on the host; `place` then
+uploads what of the two changed. A slot of -1 is a tensor without a gradient this time, which is left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastopt import layout
 from fastopt.cuda import Runtime, Shape, arrays
 from fastopt.cuda.arrays import DEFAULT_STREAM, DeviceArray
 from fastopt.extents import Extents
-from fastopt.rules.entry import MOST_SCALARS, PROLOGUE_SCALARS
-from fastopt.worklist import not_known
+from fastopt.host.worklist import not_known
+from fastopt.kernel import Kernel
 
 try:
     from fastopt.cuda._gather import Gatherer
@@ -33,6 +36,9 @@ except ImportError:  # no compiler at hand when fastopt was installed
     Gatherer = None
 
 __all__ = ["LEAST", "MOST", "DeviceWorkList", "cut", "row_length"]
+
+FLOAT, BFLOAT = 2, 4
+"""DLPack's codes of types: kDLFloat and kDLBfloat."""
 
 LEAST, MOST = 1_024, 8_192
 """Elements of a row: one vector for each of 256 threads at the least, eight at the most."""
@@ -58,60 +64,83 @@ def cut(sizes: Sequence[int], length: int) -> NDArray[np.int64]:
 
 
 class DeviceWorkList:
-    """The arrays of one step, of one dtype and on one device, laid out for the kernels.
+    """The arrays of one step by one kernel, on one device, laid out for the kernels.
 
-    Parameters are those of `fastopt.worklist.WorkList`, but as `DeviceArray`s. Raises ValueError if any two of the arrays
+    Parameters are those of `fastopt.host.worklist.WorkList`, but as `DeviceArray`s. Raises ValueError if any two of the arrays
     overlap, or lie on different devices.
 
     Attributes
     ----------
+    absent, slots
+        As in `fastopt.host.worklist.WorkList`.
     stream, capture
         The handle of the stream on which the coming step runs, and which capture of a CUDA graph it is in, or None; set by `refresh`.
     streams_at, rows_at, scalars_at
         Where the tables above lie on the device.
+    captured
+        `absent` as it was when a step was captured, or None before that.
+    before
+        Work lists that make a step together with this one, and choose their stream before it does.
     """
 
     def __init__(
         self,
+        kernel: Kernel,
         params: Sequence[DeviceArray],
         states: Sequence[Sequence[DeviceArray]],
         labels: Sequence[str],
         gradient_labels: Sequence[str],
+        first_blocks: Sequence[int],
         runtime: Runtime,
     ) -> None:
+        self.kernel = kernel
         self.params, self.states = list(params), [tuple(own) for own in states]
-        self.labels, self.gradient_labels = list(labels), list(gradient_labels)
-        self.dtype = self.params[0].dtype
-        named = list(zip(self.params, self.labels, strict=True))
-        named += [(s, f"state {k} of {self.labels[j]}") for j, own in enumerate(self.states) for k, s in enumerate(own)]
-        self.device = _one_device(named)
-        self.elements = sum(p.size for p in self.params)
+        self.labels, self.gradient_labels = labels, gradient_labels
+        self.gradient_dtype, self.compute = kernel.gradient.dtype, np.dtype(kernel.compute)
+        written = [array for p, own in zip(self.params, self.states, strict=True) for array in (p, *own)]
+        per_tensor = len(kernel.storages) - 1
+
+        def label(index: int) -> str:
+            tensor, k = divmod(index, per_tensor)
+            return f"state {k - 1} of {labels[tensor]}" if k else labels[tensor]
+
+        self.device = _one_device(written, label)
+        sizes = [p.size for p in self.params]
+        self.elements = sum(sizes)
         self.runtime = runtime
         self.shape = runtime.shape(self.device)
-        self.guard(Extents([a.address for a, _ in named], [a.nbytes for a, _ in named], lambda i: named[i][1]))
-        self.streams = np.zeros((2 + (len(self.states[0]) if self.states else 0), len(self.params)), np.int64)
+        self.guard(Extents([a.address for a in written], [a.nbytes for a in written], label))
+        self._gradient_sizes = [size * self.gradient_dtype.itemsize for size in sizes]
+        self.streams = np.zeros((len(kernel.storages) + 2, len(self.params)), np.int64)
         self.streams[0] = [p.address for p in self.params]
         for j, own in enumerate(self.states):
-            self.streams[2:, j] = [s.address for s in own]
-        self.rows = cut([p.size for p in self.params], row_length(self.elements, self.shape))
+            self.streams[2:-2, j] = [s.address for s in own]
+        self.streams[-2] = first_blocks
+        self.slots = self.streams[-1]
+        self.absent = np.zeros(len(self.params) + 1, np.uint8)
+        self.captured: NDArray[np.uint8] | None = None
+        self.row_length = row_length(self.elements, self.shape)
+        self.rows = cut(sizes, self.row_length)
         self.blocks = min(len(self.rows), self.shape.most_blocks)
-        self.stream = DEFAULT_STREAM
-        self.capture: int | None = None
-        self._addresses: list[int] = []
-        self._placed: list[int] | None = None
-        self._captured = False
-        scalars = np.full(MOST_SCALARS + PROLOGUE_SCALARS, np.nan, self.dtype)  # until `advance` says what they are
+        self.before: list[DeviceWorkList] = []
+        self._addresses: list[int | None] = []
+        self._placed: list[int | None] | None = None
+        self._placed_slots = self.slots.tobytes()
+        scalars = np.full((len(self.params), kernel.scalar_count + 1), np.nan, self.compute)  # until somebody says what they are
         tables = (self.streams, self.rows, scalars)
         self._held = [runtime.allocate(self.device, table.nbytes) for table in tables]
         for (address, _), table in zip(self._held, tables, strict=True):
             if table.size:
                 runtime.copy_to_device(self.device, address, table)
         self.streams_at, self.rows_at, self.scalars_at = (address for address, _ in self._held)
-        self.upload = runtime.upload(self.device, max(self.streams[1].nbytes, scalars.nbytes))
-        self._tensors = _Tensors.of(self.params)
+        self.upload = runtime.upload(self.device, max(self.slots.nbytes, scalars[:1].nbytes))
+        self._tensors = _Tensors.of(self.params, self.gradient_dtype)
+        self.named: int | None = None
+        self.stream, self.capture = DEFAULT_STREAM, None  # type: int, int | None
 
     def refresh(self, gradients: Sequence[Any], stream: Any = None) -> None:
-        """Takes the gradients of the coming step: checks each, writes down where it lies, and on which stream to run.
+        """Takes the gradients of the coming step: checks each, writes down where it lies, and on which stream to run. None is a tensor
+        that is left alone.
 
         Raises TypeError or ValueError naming the gradient that cannot be used. Parameters are looked at again too: one whose
         memory was replaced since (`tensor.data = ...`, `module.to(...)`) is refused.
@@ -119,17 +148,60 @@ class DeviceWorkList:
         if stream is not None:
             stream = arrays.stream_handle(stream)
         addresses = None if self._tensors is None else self._tensors.addresses(gradients)
+        looked_at: Sequence[Any] = ()
         if addresses is None:  # not PyTorch's, or something is wrong with them: one by one, with words for what is wrong
-            addresses = [g.address for g in self._views(gradients)]
-            stream = stream or self._common_stream(gradients)
+            addresses = [None if g is None else g.address for g in self._views(gradients)]
+            looked_at = gradients
         if addresses != self._addresses:
-            self.extents.refuse(addresses, [p.nbytes for p in self.params], self.gradient_labels.__getitem__)
-            self.streams[1] = self._addresses = addresses
-        self.choose_stream(stream)
+            self._take(addresses)
+        self.choose_stream(stream, looked_at)
 
-    def choose_stream(self, stream: Any) -> None:
-        """Where the next launch goes: a stream of any kind, or None for the one that the parameters' framework works on."""
-        self.stream = self._common_stream(()) if stream is None else arrays.stream_handle(stream)
+    def _take(self, addresses: list[int | None]) -> None:
+        given = [i for i, address in enumerate(addresses) if address is not None]
+        starts = [address for address in addresses if address is not None]
+        self.extents.refuse(starts, [self._gradient_sizes[i] for i in given], lambda k: self.gradient_labels[given[k]])
+        if len(given) == len(addresses):
+            self.streams[1] = starts
+        else:
+            self.streams[1, given] = starts
+        self._addresses = addresses
+        absent = np.ones(len(addresses), np.uint8)
+        absent[given] = 0
+        self._come_and_go(absent)
+
+    def _come_and_go(self, absent: NDArray[np.uint8]) -> None:
+        if (absent != self.absent[:-1]).any():
+            self.absent[:-1], self.absent[-1] = absent, 1
+
+    def as_captured(self) -> bool:
+        """Takes `absent` as it was when a step was captured, for one that a graph will make; whether it has changed."""
+        if self.captured is not None:
+            self._come_and_go(self.captured)
+            self._addresses = []  # those of the last step do not go with it
+        return bool(self.absent[-1])
+
+    def choose_stream(self, stream: Any = None, gradients: Sequence[Any] = ()) -> None:
+        """Where the next launch goes: a stream of any kind, or None for the one that the parameters' framework works on, or that of
+        the gradients where it has none.
+
+        Raises ValueError for gradients that were made on another one: nothing would make the step wait for them.
+        """
+        named = self._named_stream(gradients) if stream is None else arrays.stream_handle(stream)
+        for other in self.before:
+            if named is None:
+                named = other.named
+            elif other.named is None:
+                other._run_on(named)
+            elif other.named != named:
+                raise ValueError(
+                    f"{self.gradient_labels[0]}: expected an array of stream {other.named:#x}, as {other.gradient_labels[0]} is, received "
+                    f"one of stream {named:#x}; give step() the stream to run on, and have it wait for the others"
+                )
+        self._run_on(named)
+
+    def _run_on(self, named: int | None) -> None:
+        self.named = named
+        self.stream = DEFAULT_STREAM if named is None else named
         self.capture = self.runtime.capture(self.device, self.stream)
 
     @property
@@ -137,13 +209,21 @@ class DeviceWorkList:
         """Whether the coming step is captured into a graph, and so not made now."""
         return self.capture is not None
 
-    def _views(self, gradients: Sequence[Any]) -> list[DeviceArray]:
-        for p, label in zip(self.params, self.labels, strict=True):
-            now = arrays.parameter(p.owner, label) if p.foreign else p
-            if now.address != p.address or now.shape != p.shape:
-                raise ValueError(f"{label}: expected the array that the optimizer was built with, received it moved or reshaped")
-        named = zip(gradients, self.gradient_labels, self.params, self.labels, strict=True)
-        return [arrays.gradient(g, own_label, p, label) for g, own_label, p, label in named]
+    def _views(self, gradients: Sequence[Any]) -> list[DeviceArray | None]:
+        labels, gradient_labels = self._all_labels
+        for p, label in zip(self.params, labels, strict=True):
+            if p.foreign:
+                now = arrays.parameter(p.owner, label)
+                if now.address != p.address or now.shape != p.shape or now.strides != p.strides:
+                    raise ValueError(f"{label}: expected the array that the optimizer was built with, received it moved or reshaped")
+        dtype = self.gradient_dtype
+        named = zip(gradients, gradient_labels, self.params, labels, strict=True)
+        return [None if g is None else arrays.gradient(g, own_label, p, label, dtype) for g, own_label, p, label in named]
+
+    @cached_property
+    def _all_labels(self) -> tuple[list[str], list[str]]:
+        """Written out when arrays are first looked at one by one: that takes longer than a step."""
+        return list(self.labels), list(self.gradient_labels)
 
     gather = staticmethod(not_known)
     """The stream is to be chosen at each step: `refresh` does all of it."""
@@ -152,29 +232,28 @@ class DeviceWorkList:
         """What no gradient may share memory with, from now on: all that a step writes, be it in this list or in others."""
         self.extents = extents
 
-    def _common_stream(self, gradients: Sequence[Any]) -> int:
-        """The stream on which the framework of the parameters works, or of the gradients where that one has none.
-
-        Raises ValueError for gradients that were made on another one: nothing would make the step wait for them.
-        """
+    def _named_stream(self, gradients: Sequence[Any]) -> int | None:
+        """The stream on which the framework of the parameters works, or of the gradients where that one has none; None if none does."""
         of_params = arrays.current_stream(self.params[0].owner, self.device)
         streams = [arrays.current_stream(g, self.device) for g in gradients]
-        common = next((s for s in (of_params, *streams) if s is not None), DEFAULT_STREAM)
-        for s, label in zip(streams, self.gradient_labels, strict=False):
+        common = next((s for s in (of_params, *streams) if s is not None), None)
+        for i, s in enumerate(streams):
             if s is not None and s != common:
                 raise ValueError(
-                    f"{label}: expected an array of stream {common:#x}, received one of stream {s:#x}; "
+                    f"{self.gradient_labels[i]}: expected an array of stream {common:#x}, received one of stream {s:#x}; "
                     "give step() the stream to run on, and have it wait for the others"
                 )
         return common
 
     def place(self) -> None:
-        """Brings the gradients' addresses to the device, on the step's stream, where they are not what it has.
+        """Brings the gradients' addresses and the tensors' slots to the device, on the step's stream, where they are not what it has.
 
-        A captured graph brings its own at every replay, since a step outside it may have brought others; and once one was
-        captured, what the device has is not known any more, so every step brings them.
+        A captured graph brings its own addresses at every replay, since a step outside it may have brought others; and once one was
+        captured, what the device has is not known any more, so every step brings them. Slots are brought by `Optimizer.advance` then.
         """
-        known = self._placed is not None and not self._captured and not self.recording
+        if not self.recording:
+            self.place_slots()
+        known = self._placed is not None and self.captured is None and not self.recording
         if known and self._placed is self._addresses:
             return
         now, first, last = self.streams[1], 0, len(self._addresses)
@@ -184,51 +263,72 @@ class DeviceWorkList:
         if last > first:
             self.upload(self.streams_at + now.nbytes + first * now.itemsize, now[first:last], self.stream, self.recording)
         self._placed = self._addresses
-        self._captured = self._captured or self.recording
+
+    def place_slots(self) -> None:
+        """Brings the tensors' slots, where they are not what the device has."""
+        now = self.slots.tobytes()  # compared with by a microsecond less than arrays are
+        if now != self._placed_slots:
+            changed = np.flatnonzero(self.slots != np.frombuffer(self._placed_slots, np.int64))
+            first, last = int(changed[0]), int(changed[-1]) + 1
+            at = self.streams_at + (len(self.streams) - 1) * self.slots.nbytes + first * self.slots.itemsize
+            self.upload(at, self.slots[first:last], self.stream, False)
+            self._placed_slots = now
+
+    def bring(self, rows: NDArray[Any]) -> None:
+        """Brings the first rows of the table of scalars."""
+        self.upload(self.scalars_at, rows.reshape(-1), self.stream, False)
 
 
-def _one_device(named: Sequence[tuple[DeviceArray, str]]) -> int:
+def _one_device(written: Sequence[DeviceArray], label: Callable[[int], str]) -> int:
     """The device of all that have elements (an array without any may not say)."""
-    found = [(array.device, label) for array, label in named if array.size]
-    for device, label in found[1:]:
+    found = [(array.device, i) for i, array in enumerate(written) if array.size]
+    for device, i in found[1:]:
         if device != found[0][0]:
-            raise ValueError(f"{label} lies on cuda:{device}, {found[0][1]} on cuda:{found[0][0]}: expected arrays on one device")
-    return found[0][0] if found else 0
+            raise ValueError(f"{label(i)} lies on cuda:{device}, {label(found[0][1])} on cuda:{found[0][0]}: expected arrays on one device")
+    return found[0][0] if found else max(0, *(array.device for array in written))
 
 
 class _Tensors:
     """PyTorch's tensors, asked for just what is needed, in compiled code where it was built and PyTorch has the C functions for it."""
 
-    def __init__(self, params: Sequence[DeviceArray]) -> None:
+    def __init__(self, params: Sequence[DeviceArray], gradient_dtype: np.dtype[Any]) -> None:
         import torch
 
         self.kind = torch.Tensor
         self.params = [p.owner for p in params]
         self.at = [p.address for p in params]
         self.shapes = [p.owner.shape for p in params]
-        self.dtype, self.device = self.params[0].dtype, self.params[0].get_device()
+        self.strides = [p.strides for p in params]
+        self.dtype, self.device = getattr(torch, gradient_dtype.name), self.params[0].get_device()
         self.compiled = None
         if Gatherer is not None:
+            code = BFLOAT if gradient_dtype.name == "bfloat16" else FLOAT
             with suppress(ValueError):  # a PyTorch without the functions that it takes
-                self.compiled = Gatherer(self.params, self.kind, 8 * params[0].dtype.itemsize, *self.params[0].__dlpack_device__())
+                where = self.params[0].__dlpack_device__()
+                self.compiled = Gatherer(self.params, self.kind, code, 8 * gradient_dtype.itemsize, *where)
 
     @classmethod
-    def of(cls, params: Sequence[DeviceArray]) -> _Tensors | None:
+    def of(cls, params: Sequence[DeviceArray], gradient_dtype: np.dtype[Any]) -> _Tensors | None:
         """None where not all are PyTorch's."""
-        return cls(params) if all(p.foreign and arrays.torch_tensor(p.owner) for p in params) else None
+        return cls(params, gradient_dtype) if all(p.foreign and arrays.torch_tensor(p.owner) for p in params) else None
 
-    def addresses(self, gradients: Sequence[Any]) -> list[int] | None:
-        """Where the gradients lie, or None if any of them, or a parameter, is not as it should be."""
+    def addresses(self, gradients: Sequence[Any]) -> list[int | None] | None:
+        """Where the gradients lie, None for one that is None; or None if any of them, or a parameter, is not as it should be."""
         return self.compiled(gradients) if self.compiled is not None else self.looked_at(gradients)
 
-    def looked_at(self, gradients: Sequence[Any]) -> list[int] | None:
+    def looked_at(self, gradients: Sequence[Any]) -> list[int | None] | None:
         """The same in Python."""
-        found = []
+        found: list[int | None] = []
         try:
-            for p, at, shape, g in zip(self.params, self.at, self.shapes, gradients, strict=True):
-                if p.data_ptr() != at or p.shape != shape or type(g) is not self.kind or g.get_device() != self.device:
+            for p, at, shape, strides, g in zip(self.params, self.at, self.shapes, self.strides, gradients, strict=True):
+                if p.data_ptr() != at or p.shape != shape or not layout.same(shape, p.stride(), strides):
                     return None
-                if g.shape != shape or g.dtype is not self.dtype or not g.is_contiguous():
+                if g is None:
+                    found.append(None)
+                    continue
+                if type(g) is not self.kind or g.get_device() != self.device or g.shape != shape or g.dtype is not self.dtype:
+                    return None
+                if not layout.same(shape, g.stride(), strides):
                     return None
                 found.append(g.data_ptr())
         except (RuntimeError, NotImplementedError):  # a sparse tensor has no such thing as an address

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
-
-from fastopt import arguments
-from fastopt.optimizers.base import CommonOptions, Optimizer
+from fastopt.optimizers.base import Optimizer
+from fastopt.rules.rmsprop import RMSPROP_FAMILY
 
 __all__ = ["RMSProp"]
 
@@ -16,14 +14,16 @@ class RMSProp(Optimizer):
         v <- alpha v + (1 - alpha) g^2
         centered:    a <- alpha a + (1 - alpha) g, and v - a^2 takes the place of v below
         p <- p - lr g / (sqrt(v) + eps)                  eps_inside_root: p <- p - lr g / sqrt(v + eps)
-        momentum:    b <- momentum b + g / (sqrt(v) + eps);   p <- p - lr b
+        momentum:    b <- momentum b + g / (sqrt(v) + eps);        p <- p - lr b
+        ... with form="velocity":   b <- momentum b + lr g / (sqrt(v) + eps);   p <- p - b
 
     torch adds eps outside the root; Keras, optax and the textbook inside. Where a gradient is much smaller than
-    sqrt(eps) the two steps differ by orders of magnitude.
+    sqrt(eps) the two steps differ by orders of magnitude. In torch the learning rate multiplies the buffer; in Keras and optax
+    it is in the buffer, which differs where it changes on the way.
 
     Parameters
     ----------
-    params, **common
+    params, weight_decay, decoupled_weight_decay, maximize, nonfinite, backend, num_threads
         As for `Optimizer`.
     lr
         Learning rate, >= 0.
@@ -37,27 +37,13 @@ class RMSProp(Optimizer):
         Divide by the estimated standard deviation instead of the root mean square.
     eps_inside_root
         Where eps is added.
+    form
+        What the buffer, if there is one, holds: "heavy_ball" or "velocity".
+    convention
+        Whose defaults hold for what is not given. "keras": lr 1e-3, alpha 0.9, eps 1e-7, eps_inside_root, form="velocity",
+        decoupled_weight_decay.
 
     Source: Tieleman and Hinton, lecture 6.5, 2012; centered: Graves, 2013.
     """
 
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-2,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        momentum: float = 0.0,
-        centered: bool = False,
-        *,
-        eps_inside_root: bool = False,
-        **common: Unpack[CommonOptions],
-    ) -> None:
-        momentum = arguments.number(momentum, "momentum")
-        rule = "rmsprop" + ("_centered" if arguments.flag(centered, "centered") else "") + ("_momentum" if momentum else "")
-        own: dict[str, Any] = {"alpha": alpha, "eps": arguments.number(eps, "eps"), "eps_root": 0.0}
-        if arguments.flag(eps_inside_root, "eps_inside_root"):
-            own["eps"], own["eps_root"] = 0.0, own["eps"]
-        if momentum:
-            own["momentum"] = momentum
-        super().__init__(params, rule, lr, **own, **common)
+    family = RMSPROP_FAMILY

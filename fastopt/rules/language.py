@@ -10,6 +10,8 @@ can repeat to the last bit. A rule may
 It may not contain a number: `1.0 - beta` is float64 arithmetic in Numba and in C, and float32 arithmetic in NumPy.
 Constants come in as scalars, computed once a step on the host in float64 (`Rule.scalars`).
 
+A rule that comes in several forms states them in one text, with static options (`fastopt.rules.options`).
+
 The functions here are the meaning of those names for Python floats, so a rule can be called as it stands: that is what
 the hand-computed tests do. Each backend has its own spelling of them with the same results.
 """
@@ -20,8 +22,11 @@ import ast
 import inspect
 import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NoReturn
+
+from fastopt.rules.options import Decision, fold
 
 __all__ = ["FUNCTIONS", "ScalarFunction", "absolute", "maximum", "minimum", "parse", "sign", "sqrt"]
 
@@ -59,16 +64,23 @@ FUNCTIONS: dict[str, int] = {"sqrt": 1, "absolute": 1, "maximum": 2, "minimum": 
 
 @dataclass(frozen=True)
 class ScalarFunction:
-    """A rule's text, parsed and checked: parameter names, assignments in order, and the expressions it returns."""
+    """A rule's text, parsed and checked: parameter names, assignments in order, and the expressions it returns.
+
+    With options, the text of one form: `options_met` are the tests that were folded away.
+    """
 
     name: str
     parameters: tuple[str, ...]
     assignments: tuple[tuple[str, ast.expr], ...]
     results: tuple[ast.expr, ...]
+    options_met: frozenset[Decision] = frozenset()
 
 
-def parse(function: Callable[..., object]) -> ScalarFunction:
-    """Reads a scalar function and checks that it keeps to the language above.
+def parse(function: Callable[..., object], options: Mapping[str, bool] | None = None) -> ScalarFunction:
+    """Reads a scalar function, folds its options away, and checks that what is left keeps to the language above.
+
+    A state that a form of a function with options hands back as it came, and uses for nothing else, is none of that form's: it is
+    missing among the parameters and the results.
 
     Raises ValueError naming the function, the line within it and what is not allowed there.
     """
@@ -79,7 +91,7 @@ def parse(function: Callable[..., object]) -> ScalarFunction:
     definition = ast.parse(text).body[0]
     if not isinstance(definition, ast.FunctionDef):
         raise ValueError(f"rule {function!r}: expected a function written with `def`, received {type(definition).__name__}")
-    return _Reader(definition).read()
+    return _Reader(definition, options or {}).read()
 
 
 def _compares(node: ast.IfExp) -> bool:
@@ -90,41 +102,58 @@ def _compares(node: ast.IfExp) -> bool:
 class _Reader:
     """One pass over a definition; keeps the names known so far, so that a free name is refused."""
 
-    def __init__(self, definition: ast.FunctionDef) -> None:
+    def __init__(self, definition: ast.FunctionDef, options: Mapping[str, bool]) -> None:
         self.definition = definition
         arguments = definition.args
-        if arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.defaults:
-            self.refuse(definition, "parameters with defaults, *args, **kwargs or keyword-only parameters")
+        if arguments.vararg or arguments.kwarg or arguments.defaults or any(arguments.kw_defaults):
+            self.refuse(definition, "parameters with defaults, *args or **kwargs")
         self.parameters = tuple(a.arg for a in (*arguments.posonlyargs, *arguments.args))
         self.known = set(self.parameters)
+        own = [a.arg for a in arguments.kwonlyargs]
+        if set(own) != set(options):
+            self.refuse(definition, f"options ({', '.join(own) or 'none'}) of which a form settles others ({', '.join(options) or 'none'})")
+        self.options = options
 
-    def refuse(self, node: ast.AST, what: str) -> None:
-        line = getattr(node, "lineno", self.definition.lineno) - self.definition.lineno + 1
+    def line(self, node: ast.AST) -> int:
+        return getattr(node, "lineno", self.definition.lineno) - self.definition.lineno + 1
+
+    def refuse(self, node: ast.AST, what: str) -> NoReturn:
         raise ValueError(
-            f"rule {self.definition.name!r}, line {line}: {what} cannot be used in a rule, "
+            f"rule {self.definition.name!r}, line {self.line(node)}: {what} cannot be used in a rule, "
             "which is straight-line arithmetic on its parameters (see fastopt.rules.language)"
         )
 
     def read(self) -> ScalarFunction:
-        body = list(self.definition.body)
+        body, met = fold(self.definition.body, self.options, self.refuse)
         if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
             body = body[1:]  # the docstring
-        if not body or not isinstance(body[-1], ast.Return) or body[-1].value is None:
+        last = body[-1] if body else None
+        if not isinstance(last, ast.Return) or last.value is None:
             self.refuse(self.definition, "a body that does not end in `return`")
-        last = body[-1]
-        assert isinstance(last, ast.Return)
-        assert last.value is not None
         assignments = tuple(self.assignment(statement) for statement in body[:-1])
         results = tuple(last.value.elts) if isinstance(last.value, ast.Tuple) else (last.value,)
         for result in results:
             self.expression(result)
-        return ScalarFunction(self.definition.name, self.parameters, assignments, results)
+        parameters = self.parameters
+        if self.options:
+            idle = self.idle(assignments, results)
+            parameters = tuple(name for name in parameters if name not in idle)
+            results = tuple(result for result in results if not (isinstance(result, ast.Name) and result.id in idle))
+        options_met = frozenset((self.line(test), ast.unparse(test), value) for test, value in met)
+        return ScalarFunction(self.definition.name, parameters, assignments, results, options_met)
+
+    def idle(self, assignments: tuple[tuple[str, ast.expr], ...], results: tuple[ast.expr, ...]) -> set[str]:
+        """The states that are handed back as they came, and have no other part in the function."""
+        states = self.parameters[2 : 1 + len(results)]
+        back = {name for name, result in zip(states, results[1:], strict=False) if isinstance(result, ast.Name) and result.id == name}
+        mentioned = [name for name, _ in assignments]
+        for expression in (*(value for _, value in assignments), *results):
+            mentioned += [node.id for node in ast.walk(expression) if isinstance(node, ast.Name)]
+        return {name for name in back if mentioned.count(name) == 1}
 
     def assignment(self, statement: ast.stmt) -> tuple[str, ast.expr]:
         if not isinstance(statement, ast.Assign) or len(statement.targets) != 1 or not isinstance(statement.targets[0], ast.Name):
             self.refuse(statement, f"`{ast.unparse(statement).splitlines()[0]}`")
-        assert isinstance(statement, ast.Assign)
-        assert isinstance(statement.targets[0], ast.Name)
         self.expression(statement.value)
         self.known.add(statement.targets[0].id)
         return statement.targets[0].id, statement.value

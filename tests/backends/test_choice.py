@@ -13,6 +13,7 @@ from fastopt import backends
 from fastopt.backends import cython_backend, numba_backend
 from fastopt.rules.entry import RULES, Rule
 from tests.conftest import needed
+from tests.kernels import kernel
 
 EVERY = [pytest.param(rule, id=rule.name) for rule in RULES.values()]
 
@@ -37,8 +38,8 @@ def test_load_gives_a_module_of_the_protocol(name: str) -> None:
 @pytest.mark.parametrize("rule", EVERY)
 def test_auto_takes_what_was_compiled_ahead(rule: Rule) -> None:
     needed("cython")
-    assert cython_backend.has_kernel(rule), "the extension is older than the rules: build it again (pip install -e .)"
-    name, why = backends.pick(rule)
+    assert cython_backend.has_kernel(kernel(rule)), "the extension is older than the rules: build it again (pip install -e .)"
+    name, why = backends.pick(kernel(rule))
     assert name == "cython"
     assert why
     assert fastopt.Optimizer(np.ones(3), rule).backend == "cython"
@@ -48,11 +49,11 @@ def test_auto_goes_from_cython_to_numba_to_numpy(monkeypatch: pytest.MonkeyPatch
     adam = RULES["adam"]
     needed("numba")
     monkeypatch.setattr(cython_backend, "unavailable", lambda: "taken away by a test")
-    name, why = backends.pick(adam)
+    name, why = backends.pick(kernel(adam))
     assert name == "numba"
     assert "taken away by a test" in why
     monkeypatch.setattr(numba_backend, "unavailable", lambda: "this one too")
-    name, why = backends.pick(adam)
+    name, why = backends.pick(kernel(adam))
     assert name == "numpy"
     assert "taken away by a test" in why
     assert "this one too" in why
@@ -72,7 +73,7 @@ def test_the_environment_is_for_auto_alone(monkeypatch: pytest.MonkeyPatch) -> N
         fastopt.functional.sgd(p, np.ones(3), step=1, lr=1.0)
         assert not p.any()
     monkeypatch.setenv("FASTOPT_BACKEND", "auto")
-    assert fastopt.Adam(np.ones(3)).backend == backends.pick(RULES["adam"])[0]
+    assert fastopt.Adam(np.ones(3)).backend == backends.pick(kernel("adam"))[0]
     monkeypatch.setenv("FASTOPT_BACKEND", "cuda")
     with pytest.raises(ValueError, match=r"^FASTOPT_BACKEND: expected 'auto' or 'numpy' or .* for arrays in host memory, received 'cuda'$"):
         fastopt.Adam(np.ones(3))
@@ -97,13 +98,12 @@ def test_each_backend_runs_with_its_own_code(monkeypatch: pytest.MonkeyPatch) ->
 def test_cython_and_numba_run_different_kernels() -> None:
     needed("cython")
     needed("numba")
-    work = fastopt.Adam(np.ones(3), backend="numpy")._groups[0].work
-    numbas = numba_backend._address(numba_backend.kernel(RULES["adam"], False, work.dtype))
-    assert numbas != cython_backend.kernel_address(RULES["adam"], False, "float64")
+    own = kernel("adam", dtype="float64")
+    assert numba_backend.kernel_address(own) != cython_backend.kernel_address(own)
 
 
 def test_a_backend_that_was_not_built_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastopt.backends import launched
+    from fastopt.host import launched
 
     unavailable = cython_backend.unavailable.__wrapped__
     monkeypatch.setattr(launched, "_launch", None)
@@ -136,7 +136,7 @@ def test_kernels_that_cannot_be_loaded_are_named(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_the_build_is_chosen_by_the_cpu(level: int, built: list[str], expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastopt.backends import launched
+    from fastopt.host import launched
 
     monkeypatch.setattr(launched, "_launch", SimpleNamespace(ISA_LEVEL=level))
     monkeypatch.setattr(cython_backend, "build_report", lambda: {"isas": built})
@@ -145,8 +145,8 @@ def test_the_build_is_chosen_by_the_cpu(level: int, built: list[str], expected: 
 
 @pytest.mark.usefixtures("nothing_derived")
 def test_each_build_that_this_cpu_runs_has_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastopt.backends import launched
     from fastopt.crosscheck import cases, compare
+    from fastopt.host import launched
 
     needed("cython")
     level = launched.launcher().ISA_LEVEL
@@ -160,4 +160,4 @@ def test_each_build_that_this_cpu_runs_has_the_same_bits(monkeypatch: pytest.Mon
             for dtype in (np.float32, np.float64):
                 assert compare(rule, "cython", dtype, cases(rule)[1], special=True, num_threads=1) == 0, (isa, rule.name)
             address, _ = module.KERNELS[f"{rule.name}_float32"]
-            assert cython_backend.kernel_address(rule, False, "float32") == address, "another build was compared"
+            assert cython_backend.kernel_address(kernel(rule)) == address, "another build was compared"

@@ -25,15 +25,16 @@ def test_is_always_there_in_one_thread() -> None:
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.name) for rule in RULES.values()])
 def test_runs_the_reference(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
-    formula = getattr(reference, rule.name)
+    name = rule.update.__name__
+    formula = getattr(reference, name)
 
     def watched(*arrays: Any, **options: Any) -> Any:
         asked.append(options)
         return formula(*arrays, **options)
 
-    monkeypatch.setattr(reference, rule.name, watched)
+    monkeypatch.setattr(reference, name, watched)
     fastopt.Optimizer(np.ones(3), rule, 0.25, backend="numpy").step(np.ones(3))
-    assert asked == [{"step": 1, "lr": 0.25, **rule.defaults}]
+    assert asked == [{"step": 1, "lr": 0.25, **rule.memory, **rule.defaults, **rule.options}]
 
 
 def test_a_users_rule_runs_the_users_reference_or_its_own_text() -> None:

@@ -14,13 +14,14 @@ import subprocess
 from functools import cache
 from typing import Any
 
-import numpy as np
 import pytest
 
-from fastopt.backends import cython_backend, cython_build, cython_source
+from fastopt.backends import cython_backend, cython_build
 from fastopt.rules.entry import RULES, Rule
+from fastopt.storage import STORAGES
 from fastopt.transcribe import LoopBody, loop_body
 from tests.conftest import AVAILABLE, needed
+from tests.kernels import kernel
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"), reason="the instructions looked for are those of x86-64"
@@ -70,17 +71,32 @@ def numba_registers() -> tuple[str, ...]:
     return ("ymm",) if features.get("avx") else ("xmm",)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("rule", "coupled"), BODIES)
+@pytest.mark.parametrize(("coupled", "dtype"), [(True, "float32"), (False, "float64")])
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.name) for rule in RULES.values()])
 def test_numba(rule: Rule, coupled: bool, dtype: str) -> None:
-    """The C function that the launcher calls, compiled anew: what Numba keeps on disk has no assembly with it."""
+    """The C function that the launcher calls, compiled anew: what Numba keeps on disk has no assembly with it.
+
+    Half of the kernels, since that takes time: what is coupled does all that the plain one does, and in float32 more can go wrong.
+    """
     needed("numba")
     from fastopt.backends import numba_backend, numba_source
 
-    body = loop_body(rule, coupled)
-    source = numba_source.kernel_source(body, dtype, np.dtype(dtype).itemsize, cache=False)
-    module: Any = numba_backend._executed(f"vectorized_{body.name}_{dtype}", source)
-    check(module.compiled_c_function()._library.get_asm_str(), body, dtype, numba_registers())
+    own = kernel(rule, coupled, dtype)
+    module: Any = numba_backend._executed(f"vectorized_{own.name}", numba_source.kernel_source(own, cache=False))
+    check(module.compiled_c_function()._library.get_asm_str(), own.body, dtype, numba_registers())
+
+
+@pytest.mark.parametrize(
+    "storages", [("float32", "float32", "bfloat16"), ("bfloat16",) * 3, ("float32", "float32", "float16"), ("float16",) * 3]
+)
+def test_narrow_storage_in_numba(storages: tuple[str, str, str]) -> None:
+    """Conversions are vector code too, in 32 bits."""
+    needed("numba")
+    from fastopt.backends import numba_backend, numba_source
+
+    own = kernel("adam", False, *storages)
+    module: Any = numba_backend._executed(f"vectorized_{own.name}", numba_source.kernel_source(own, cache=False))
+    check(module.compiled_c_function()._library.get_asm_str(), own.body, "float32", numba_registers())
 
 
 REGISTERS = {"baseline": "xmm", "v3": "ymm", "v4": "zmm"}
@@ -121,8 +137,21 @@ def test_cython(rule: Rule, coupled: bool, dtype: str, isa: str) -> None:
         pytest.skip("objdump is not installed")
     if isa not in cython_backend.build_report()["isas"]:
         pytest.skip(f"the compiler that built fastopt does not know {cython_build.ISA_FLAGS[isa]}")
-    body = loop_body(rule, coupled)
-    check(kernel_code(isa, cython_source.kernel_name(body, dtype)), body, dtype, (REGISTERS[isa],))
+    own = kernel(rule, coupled, dtype)
+    check(kernel_code(isa, own.name), own.body, dtype, (REGISTERS[isa],))
+
+
+@pytest.mark.parametrize("isa", list(cython_build.ISA_FLAGS))
+@pytest.mark.parametrize("storage", list(STORAGES))
+def test_squares_in_cython(storage: str, isa: str) -> None:
+    needed("cython")
+    if shutil.which("objdump") is None:
+        pytest.skip("objdump is not installed")
+    if isa not in cython_backend.build_report()["isas"]:
+        pytest.skip(f"the compiler that built fastopt does not know {cython_build.ISA_FLAGS[isa]}")
+    code = kernel_code(isa, f"squares_of_{storage}")
+    assert re.search(r"\bv?mulpd\b", code), "squares are taken one by one"
+    assert FMA.search(code) is None
 
 
 def test_the_build_for_this_cpu_is_the_widest_it_can_run() -> None:

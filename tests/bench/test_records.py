@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.interleave import Rounds
-from bench.records import Row, entries, load, ratio, row_of
+from bench.records import Record, Row, entries, load, ratio, row_of, save
 
 
 def test_a_ratio_is_the_median_of_the_rounds_and_not_of_the_medians() -> None:
@@ -38,10 +38,21 @@ def _row(**seconds: list[float]) -> Row:
 
 
 def test_throughput_and_percent_of_the_ceiling() -> None:
-    row = _row(a=[1e-3, 1e-3, 1e-3], ceiling=[9e-4, 8e-4, 9.5e-4])
+    row = _row(a=[1e-3, 1e-3, 1e-3], traffic=[9e-4, 8e-4, 9.5e-4])
     assert row.gigabytes_per_second() == pytest.approx(28.0)
     assert row.percent_of_ceiling() == pytest.approx(90.0)
     assert _row(a=[1e-3]).percent_of_ceiling() is None
+
+
+def test_the_ceiling_is_the_slower_one_round_by_round_and_no_step() -> None:
+    row = _row(a=[4.0, 4.0, 4.0], traffic=[1.0, 2.0, 1.0], arithmetic=[3.0, 1.0, 2.0])
+    assert row.times("ceiling").tolist() == [3.0, 2.0, 2.0]
+    assert row.percent_of_ceiling() == 50.0
+    assert row.limit() == "arithmetic"
+    assert row.steps == ["a"]
+    assert "ceiling" in row
+    alone = _row(a=[4.0], b=[1.0])
+    assert ("ceiling" in alone, "b" in alone, alone.limit()) == (False, True, None)
 
 
 def test_a_wide_spread_is_marked() -> None:
@@ -83,3 +94,26 @@ def test_a_foreign_record_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(json.dumps({"machine_info": {}, "benchmarks": []}))
     with pytest.raises(ValueError, match="machine_info has no entry `fastopt`"):
         load(tmp_path / "other.json")
+
+
+def test_what_is_committed_has_a_row_a_line_and_all_that_a_report_shows(tmp_path: Path) -> None:
+    rows = [
+        Row(
+            {"group": "training", "label": "one", "round_trips": [60.681481481481484, None], "batch": 16},
+            {"numpy": np.array([1.23456789e-5, 2.0]), "cython": np.array([1 / 3, 1.0])},
+            {"numpy": {"steps_per_round": 7, "update_seconds": [0.1, 0.2], "update_share": 0.123456789}, "cython": {}},
+        ),
+        Row({"group": "x", "label": "two"}, {"a": np.array([1.0])}, {"a": {"steps_per_round": 3}}),
+    ]
+    save(Record({"cpu": "made up", "cores": 2}, "now", rows), tmp_path / "record.json")
+    lines = (tmp_path / "record.json").read_text().splitlines()
+    assert len(lines) == len(rows) + 2  # a head and a closing bracket
+    record = load(tmp_path / "record.json")
+    assert (record.machine, record.date) == ({"cpu": "made up", "cores": 2}, "now")
+    first, second = record.rows
+    assert first.info == {"group": "training", "label": "one", "round_trips": [60.6815, None], "batch": 16}
+    assert {name: values.tolist() for name, values in first.seconds.items()} == {"numpy": [1.23457e-5, 2.0], "cython": [0.333333, 1.0]}
+    assert first.own == {"numpy": {"update_share": 0.123457}}
+    assert (second.subject, second.own) == ("a", {})
+    save(record, tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_text() == (tmp_path / "record.json").read_text()

@@ -55,13 +55,13 @@ from bench.replay import replayed
 
 
 def measured():
-    once, twice = np.ones(50_000), np.ones(100_000)
-    contenders = {"once": Contender(lambda: np.sqrt(once, out=once)), "twice": Contender(lambda: np.sqrt(twice, out=twice))}
+    little, much = np.ones(10_000), np.ones(100_000)
+    contenders = {"little": Contender(lambda: np.sqrt(little, out=little)), "much": Contender(lambda: np.sqrt(much, out=much))}
     return row_of(interleave(contenders, 0.3), group="real", label="roots")
 
 
 @replayed
-@pytest.mark.parametrize("contender", ["once", "twice"])
+@pytest.mark.parametrize("contender", ["little", "much"])
 def test_roots(benchmark, figures, contender):
     figures.hand_over(benchmark, "real: roots", contender, measured)
 """
@@ -108,9 +108,9 @@ def test_the_statistics_are_seconds_of_one_step_and_twice_the_work_reads_two(tmp
     assert (tmp_path / "measured").read_text() == "once\n"
 
 
-def test_twice_the_real_work_reads_about_two(tmp_path: Path) -> None:
-    once, twice = (entry["stats"]["data"] for entry in _entries(_record(tmp_path, REAL)).values())
-    assert 1.3 < median(b / a for a, b in zip(once, twice, strict=True)) < 3.0  # blocks of one length would read 1
+def test_ten_times_the_real_work_reads_like_more(tmp_path: Path) -> None:
+    little, much = (entry["stats"]["data"] for entry in _entries(_record(tmp_path, REAL)).values())
+    assert median(b / a for a, b in zip(little, much, strict=True)) > 2.5  # blocks of one length would read 1; others use the machine too
 
 
 def test_a_chosen_contender_is_still_measured_beside_the_others(tmp_path: Path) -> None:
@@ -167,6 +167,13 @@ def test_where_measuring_fails_it_fails_for_every_contender_and_is_not_tried_aga
     assert "2 failed" in done.stdout
     assert done.stdout.count("\nplanted: one: AssertionError: 3 ULP from the reference") == 1
     assert (tmp_path / "measured").read_text() == "once\n"
+
+
+def test_a_contender_that_turned_out_not_to_be_there_is_skipped(tmp_path: Path) -> None:
+    done = _run(tmp_path, PLANTED.replace('"twice the work"])', '"twice the work", "nobody"])'), "-rs")
+    assert done.returncode == 0, done.stdout
+    assert "planted: one: nobody is not there on this machine" in done.stdout
+    assert "2 passed, 1 skipped" in done.stdout
 
 
 def test_a_test_without_the_mark_is_refused(tmp_path: Path) -> None:

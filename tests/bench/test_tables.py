@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.markdown import time_of
 from bench.records import Record, Row
-from bench.tables import IN_BETWEEN, between, calls, distance_of, peers, steps, time_of, training
+from bench.tables import IN_BETWEEN, between, calls, distance_of, every_step, peers, steps, training
 
 MACHINE: dict[str, Any] = {"caches": {"L1": 32_768, "L2": 1_048_576}}
 
@@ -22,9 +23,9 @@ def _peers_row(label: str, ours: list[float], theirs: list[float]) -> Row:
         "label": label,
         "elements": 1_000,
         "working_set": 16_000,
-        "absent": {"thinc": "thinc"},
+        "absent": {"thinc": "needs thinc"},
     }
-    return _row(info | {"bytes_per_parameter": 28}, {"fastopt cython": ours, "torch fused": theirs, "ceiling": ours})
+    return _row(info | {"bytes_per_parameter": 28}, {"fastopt cython": ours, "torch fused": theirs, "traffic": ours})
 
 
 def test_a_row_that_fastopt_loses_stays_and_reads_below_one() -> None:
@@ -42,7 +43,27 @@ def test_a_noisy_row_is_marked() -> None:
     first, second = row.split("|")[2:4]
     assert "~" not in first
     assert "~" in second
-    assert "no probe" in first
+    assert "no ceiling" in first
+
+
+def test_percent_is_of_the_slower_ceiling_and_says_which_one_that_is() -> None:
+    info = {"group": "step", "rule": "adam", "backend": "numba", "dtype": "float32", "elements": 10, "bytes_per_parameter": 28}
+    info |= {"working_set": 160, "threads": 1}
+    small = _row(info | {"label": "10"}, {"numba": [4e-6] * 3, "traffic": [1e-6] * 3, "arithmetic": [3e-6] * 3})
+    large = _row(info | {"label": "20"}, {"numba": [4e-6] * 3, "traffic": [2e-6] * 3, "arithmetic": [1e-6] * 3})
+    record = Record(MACHINE, "", [small, large])
+    assert "| adam | 4.0 us; 0.1; 75 % a | 4.0 us; 0.1; 50 % t |" in steps(record)
+    lines = every_step(record).splitlines()[2:]
+    assert [line.split(" | ")[-3:] for line in lines] == [["75", "arithmetic", "1 |"], ["50", "traffic", "1 |"]]
+
+
+def test_a_backend_that_nobody_has_heard_of_has_its_place() -> None:
+    info = {"group": "step", "rule": "adam", "dtype": "float32", "label": "10", "elements": 10, "bytes_per_parameter": 28}
+    info |= {"working_set": 160, "threads": 1}
+    rows = [_row(info | {"backend": name}, {name: [1e-6] * 3}) for name in ("numba", "made_up")]
+    assert "| numba, float32 |" in steps(Record(MACHINE, "", rows))
+    assert "| made_up, float32 |" in steps(Record(MACHINE, "", rows[1:]))
+    assert "| adam | made_up |" in every_step(Record(MACHINE, "", rows))
 
 
 def test_durations_have_the_unit_that_suits_them() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import ceiling
 from bench.records import load
 from fastopt.cli import main, report
 
@@ -40,12 +41,12 @@ def test_the_record_is_pytest_benchmarks_json_with_the_machine(folder: Path) -> 
     assert {"step", "first step", "training"} <= groups
 
 
-def test_every_timed_row_has_its_rounds_and_its_ceiling(folder: Path) -> None:
+def test_every_timed_row_has_its_rounds_and_its_ceilings(folder: Path) -> None:
     steps = load(folder / "record.json").group("step")
     assert steps
     for row in steps:
         lengths = {len(values) for values in row.seconds.values()}
-        assert list(row.seconds) == [row["backend"], "ceiling"]
+        assert list(row.seconds) == [row["backend"], *ceiling.names(row["rule"], row["backend"])]
         assert len(lengths) == 1  # as many rounds of each: they took turns
         assert min(lengths) >= 3
         assert all((values > 0).all() for values in row.seconds.values())
@@ -78,7 +79,20 @@ def test_the_page_has_its_tables_and_pictures(folder: Path) -> None:
 
 def test_the_report_can_be_written_again_from_the_record(folder: Path, tmp_path: Path) -> None:
     assert main(["report", "--record", str(folder / "record.json"), "--output", str(tmp_path)]) == 0
-    assert (tmp_path / "README.md").read_text() == (folder / "README.md").read_text()
+    page = (tmp_path / "README.md").read_text().splitlines()
+    assert len(page) == len((folder / "README.md").read_text().splitlines())
+    assert [row.split(" | ")[:2] for row in page] == [row.split(" | ")[:2] for row in (folder / "README.md").read_text().splitlines()]
+
+
+def test_into_another_folder_it_goes_with_the_record_as_it_is_committed(folder: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main(["report", "--record", str(folder / "record.json"), "--output", str(first)]) == 0
+    assert main(["report", "--record", str(first / "record.json"), "--output", str(second)]) == 0
+    for name in ("README.md", "steps.md", "record.json"):
+        assert (first / name).read_text() == (second / name).read_text()
+    assert main(["report", "--output", str(first)]) == 0  # in place
+    assert (first / "README.md").read_text() == (second / "README.md").read_text()
+    assert (first / "record.json").stat().st_size < (folder / "record.json").stat().st_size / 4
 
 
 def test_without_a_record_the_report_says_how_to_get_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,12 +17,16 @@ def test_a_row_for_the_rule_all_zero(capsys: pytest.CaptureFixture[str]) -> None
     output = capsys.readouterr().out
     row = next(line for line in output.splitlines() if line.startswith("velocity"))
     columns = [name for name, there in fastopt.available_backends().items() if there is True and name != "numpy"]
-    assert row.split()[1:] == ["0"] * (2 * len(columns))
+    assert row.split()[1:] == ["0"] * (4 * len(columns))
+    others = [line for line in output.splitlines() if line.startswith(("float", "bfloat")) and line.count(",") == 2]
+    assert len(others) == 2 + 3, "each narrow storage alone, and each in each place"
+    assert {line.split()[k].strip(",") for line in others for k in range(3)} == {"float32", "float16", "bfloat16"}
+    assert all(set(line.split()[4::2]) == {"0"} for line in others)
     assert "all 0" in output
 
 
 def test_one_ulp_in_one_element_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    exact = reference.velocity
+    exact = reference.momentum
 
     def off_by_one(p: Any, g: Any, v: Any, **options: Any) -> tuple[Any, ...]:
         new_p, new_v = exact(p, g, v, **options)
@@ -30,7 +34,7 @@ def test_one_ulp_in_one_element_is_a_failure(monkeypatch: pytest.MonkeyPatch, ca
             new_p[100] = np.nextafter(new_p[100], np.inf)
         return new_p, new_v
 
-    monkeypatch.setattr(reference, "velocity", off_by_one)
+    monkeypatch.setattr(reference, "momentum", off_by_one)
     assert main(["check", "--rule", "velocity"]) == 1
     captured = capsys.readouterr()
     assert "FAILED" in captured.err

@@ -6,8 +6,9 @@ import pytest
 
 import fastopt
 from fastopt import backends
-from fastopt.backends import cython_backend, launched
+from fastopt.backends import cython_backend
 from fastopt.cli import main
+from fastopt.host import launched
 
 
 def test_it_names_every_backend_and_the_choice(capsys: pytest.CaptureFixture[str]) -> None:

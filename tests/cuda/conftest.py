@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 
 from tests.cuda.emulated_driver import EMULATED
+from tests.cuda.simulator import SIMULATED
 
 
 @pytest.fixture
 def device() -> str:
     """Skips a test where there is no device; says which kind there is: "gpu", "emulated" or "simulated"."""
     import fastopt
-    from fastopt import cuda
 
     reason = fastopt.available_backends()["cuda"]
     if reason is not True:
         pytest.skip(f"backend 'cuda': {reason}")
-    return "simulated" if cuda.simulated() else "gpu" if EMULATED is None else "emulated"
+    return "simulated" if SIMULATED else "gpu" if EMULATED is None else "emulated"
 
 
 @pytest.fixture

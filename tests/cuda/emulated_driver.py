@@ -1,4 +1,4 @@
-"""An emulated GPU: a library in the place of NVIDIA's driver, for the real cuda.bindings, cuda.core and `fastopt.cuda.driver`.
+"""Two emulated GPUs: a library in the place of NVIDIA's driver, for the real cuda.bindings, cuda.core and `fastopt.cuda.driver`.
 
 It keeps what is launched in queues, one a stream, and does nothing of it before it is waited for: so what a copy reads is
 what lies there when the device gets to it. Kernels run on `ptx_machine`. During the capture of a graph it refuses what CUDA
@@ -13,6 +13,7 @@ import ctypes
 import os
 import subprocess
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from tests.cuda.emulated_gpu import LEGACY, EmulatedGpu
+from tests.cuda.emulated_gpu import CONTEXTS, LEGACY, MEMORY, EmulatedGpu
 from tests.cuda.ptx_machine import Program
 
 __all__ = ["EMULATED", "install"]
@@ -69,7 +70,7 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         return 0
 
     def get_uuid(place: int, device: int) -> int:
-        ctypes.memset(place, 7, 16)
+        ctypes.memset(place, 7 + device, 16)
         return 0
 
     def allowed(function: Callable[..., int]) -> Callable[..., int]:
@@ -106,16 +107,16 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
     def allocate(place: int, size: int) -> int:
         if not size:
             return INVALID_VALUE
-        _written(place, i64, gpu.heap.allocate(size))
+        _written(place, i64, gpu.heaps[gpu.device].allocate(size))
         return 0
 
     def free(address: int) -> int:
         gpu.run()
-        gpu.heap.free(address)
+        gpu.heap(address).free(address)
         return 0
 
     def fill(address: int, value: int, size: int) -> int:
-        gpu.heap.view(address, size)[:] = value
+        gpu.heap(address).view(address, size)[:] = value
         return 0
 
     def allocate_host(place: int, size: int, *_: Any) -> int:
@@ -129,12 +130,12 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         return 0
 
     def to_device(address: int, source: int, size: int) -> int:
-        gpu.heap.view(address, size)[:] = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(source))
+        gpu.heap(address).view(address, size)[:] = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(source))
         return 0
 
     def to_host(place: int, address: int, size: int) -> int:
         gpu.run()
-        ctypes.memmove(place, gpu.heap.view(address, size).ctypes.data, size)
+        ctypes.memmove(place, gpu.heap(address).view(address, size).ctypes.data, size)
         return 0
 
     def to_device_later(address: int, source: int, size: int, stream: int | None) -> int:
@@ -143,7 +144,7 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
 
     def on_device_later(address: int, source: int, size: int, stream: int | None) -> int:
         def copy() -> None:
-            gpu.heap.view(address, size)[:] = gpu.heap.view(source, size)
+            gpu.heap(address).view(address, size)[:] = gpu.heap(source).view(source, size)
 
         gpu.enqueue(stream or LEGACY, copy)
         return 0
@@ -152,8 +153,12 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         gpu.run()
         return 0
 
+    streams: dict[int, int] = {}
+
     def create_stream(place: int, flags: int) -> int:
-        _written(place, i64, gpu.handle())
+        handle = gpu.handle()
+        streams[handle] = gpu.context
+        _written(place, i64, handle)
         return 0
 
     def create_event(place: int, flags: int) -> int:
@@ -161,12 +166,24 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         return 0
 
     def record_event(event: int, stream: int | None, *_: Any) -> int:
-        gpu.events[event] = False
-        gpu.enqueue(stream or LEGACY, lambda: gpu.events.__setitem__(event, True))
+        gpu.events[event] = None
+        gpu.enqueue(stream or LEGACY, lambda: gpu.events.__setitem__(event, time.perf_counter()))
         return 0
 
     def query_event(event: int) -> int:
-        return 0 if gpu.events.get(event, True) else NOT_READY
+        return NOT_READY if gpu.events.get(event, 0.0) is None else 0
+
+    def elapsed(place: int, start: int, end: int, *_: Any) -> int:
+        happened = [gpu.events.get(event) for event in (start, end)]
+        if None in happened:
+            return NOT_READY
+        _written(place, ctypes.c_float, 1e3 * (cast(float, happened[1]) - cast(float, happened[0])))
+        return 0
+
+    def memory_info(free: int, total: int) -> int:
+        _written(free, i64, MEMORY)
+        _written(total, i64, MEMORY)
+        return 0
 
     def capture_info(stream: int | None, status: int, number: int, *_: Any) -> int:
         found = gpu.captures.get(stream or LEGACY)
@@ -175,7 +192,7 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         return 0
 
     def stream_context(stream: int | None, place: int) -> int:
-        _written(place, i64, 4096)
+        _written(place, i64, streams.get(stream or LEGACY, gpu.context or CONTEXTS[0]))
         return 0
 
     def load_library(place: int, code: int, *_: Any) -> int:
@@ -192,7 +209,7 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
 
     def get_kernel_attribute(place: int, attribute: int, kernel: int, device: int) -> int:
         _written(place, i32, 48)
-        gpu.loaded.add(kernel)
+        gpu.loaded.add((kernel, device))
         return 0
 
     def launch(configuration: int, kernel: int, parameters: int, extra: int | None) -> int:
@@ -204,18 +221,20 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         blocks, threads = shape.gx, shape.bx
         if not blocks or not 0 < threads <= 1024 or (shape.gy, shape.gz, shape.by, shape.bz) != (1, 1, 1, 1):
             return INVALID_VALUE
-        if gpu.captures and kernel not in gpu.loaded:
+        device = gpu.device
+        if gpu.captures and (kernel, device) not in gpu.loaded:
             return CAPTURE_UNSUPPORTED
-        gpu.loaded.add(kernel)
+        gpu.loaded.add((kernel, device))
         gpu.launches.append((blocks, threads, shape.stream or LEGACY))
-        gpu.enqueue(shape.stream or LEGACY, lambda: program.run(gpu.heap, blocks, threads, values))
+        gpu.enqueue(shape.stream or LEGACY, lambda: program.run(gpu.heaps[device], blocks, threads, values))
         return 0
 
     def pointer_attribute(place: int, attribute: int, address: int) -> int:
-        if gpu.heap.base <= address < gpu.heap.next:
-            _written(place, i32, 0)
-            return 0
-        return INVALID_VALUE
+        device = gpu.device_of(address)
+        if device is None:
+            return INVALID_VALUE
+        _written(place, i32, device)
+        return 0
 
     message = ctypes.create_string_buffer(b"an emulated error")
     asked = (pointer, i32)
@@ -224,23 +243,23 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         "cuGetErrorName": (lambda error, place: gives(i64, lambda: ctypes.addressof(message))(place), (i32, pointer)),
         "cuGetErrorString": (lambda error, place: gives(i64, lambda: ctypes.addressof(message))(place), (i32, pointer)),
         "cuDriverGetVersion": (gives(i32, lambda: 13000), (pointer,)),
-        "cuDeviceGetCount": (gives(i32, lambda: 1), (pointer,)),
+        "cuDeviceGetCount": (gives(i32, lambda: len(CONTEXTS)), (pointer,)),
         "cuDeviceGet": (gives(i32, lambda ordinal: ordinal), asked),
         "cuDeviceGetName": (get_name, (pointer, i32, i32)),
         "cuDeviceGetUuid": (get_uuid, asked),
         "cuDeviceGetAttribute": (gives(i32, lambda attribute, device: ATTRIBUTES.get(attribute, 0)), (pointer, i32, i32)),
-        "cuDeviceTotalMem": (gives(i64, lambda device: 1 << 28), asked),
-        "cuDevicePrimaryCtxRetain": (gives(i64, lambda device: 4096), asked),
+        "cuDeviceTotalMem": (gives(i64, lambda device: MEMORY), asked),
+        "cuDevicePrimaryCtxRetain": (gives(i64, CONTEXTS.__getitem__), asked),
         "cuDevicePrimaryCtxRelease": (succeeds, (i32,)),
         "cuCtxGetCurrent": (gives(i64, lambda: gpu.context), (pointer,)),
         "cuCtxSetCurrent": (set_current, (pointer,)),
         "cuCtxPushCurrent": (push_context, (pointer,)),
         "cuCtxPopCurrent": (pop_context, (pointer,)),
-        "cuCtxGetDevice": (gives(i32, lambda: 0), (pointer,)),
+        "cuCtxGetDevice": (gives(i32, lambda: gpu.device), (pointer,)),
         "cuCtxSynchronize": (allowed(synchronize), ()),
         "cuMemAlloc": (allowed(allocate), (pointer, ctypes.c_size_t)),
         "cuMemFree": (allowed(free), (i64,)),
-        "cuMemGetInfo": (gives(i64, lambda total: 1 << 28), (pointer, pointer)),
+        "cuMemGetInfo": (memory_info, (pointer, pointer)),
         "cuMemsetD8": (allowed(fill), (i64, ctypes.c_ubyte, ctypes.c_size_t)),
         "cuMemAllocHost": (allowed(allocate_host), (pointer, ctypes.c_size_t)),
         "cuMemFreeHost": (allowed(free_host), (pointer,)),
@@ -260,7 +279,7 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         "cuEventQuery": (allowed(query_event), (pointer,)),
         "cuEventSynchronize": (allowed(synchronize), (pointer,)),
         "cuEventDestroy": (succeeds, (pointer,)),
-        "cuEventElapsedTime": (gives(ctypes.c_float, lambda start, end: 1.0), (pointer, pointer, pointer)),
+        "cuEventElapsedTime": (elapsed, (pointer, pointer, pointer)),
         "cuLibraryLoadData": (current(load_library), (pointer, pointer, *(pointer, pointer, ctypes.c_uint) * 2)),
         "cuLibraryUnload": (succeeds, (pointer,)),
         "cuLibraryGetKernel": (get_kernel, (pointer, pointer, pointer)),

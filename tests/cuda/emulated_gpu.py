@@ -1,7 +1,8 @@
-"""The state of an emulated GPU: memory, queues that wait to be run, and graphs in the making. `emulated_driver` is how to get at it."""
+"""The state of emulated GPUs: memory, queues that wait to be run, and graphs in the making. `emulated_driver` is how to get at it."""
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,24 +10,35 @@ from typing import Any
 
 from tests.cuda.ptx_machine import Heap, Program
 
-__all__ = ["LEGACY", "EmulatedGpu", "Operation"]
+__all__ = ["CONTEXTS", "LEGACY", "MEMORY", "EmulatedGpu", "Operation"]
 
 LEGACY = 1
 """The handle of the legacy default stream."""
+
+CONTEXTS = (4096, 8192)
+"""The handles of the devices' primary contexts: there are two devices."""
+
+MEMORY = 1 << 30
+"""Bytes of each; what was freed is not given out again, so that a use of it shows."""
 
 Operation = Callable[[], None]
 
 
 @dataclass
 class EmulatedGpu:
-    """The state of the device, and the means to capture and replay graphs (which PyTorch or CuPy would do on a real one)."""
+    """The state of the devices, and the means to capture and replay graphs (which PyTorch or CuPy would do on a real one).
 
-    heap: Heap = field(default_factory=lambda: Heap(1 << 28))
+    Each device has memory of its own, which the other one's kernels cannot reach; the queues are in one place, since all are run together.
+    """
+
+    heaps: list[Heap] = field(default_factory=lambda: [Heap(MEMORY) for _ in CONTEXTS])
     queues: dict[int, deque[Operation]] = field(default_factory=dict)
     captures: dict[int, tuple[int, list[Operation]]] = field(default_factory=dict)
-    events: dict[int, bool] = field(default_factory=dict)
+    events: dict[int, float | None] = field(default_factory=dict)
+    """When each event happened, or None where it has not yet."""
     programs: dict[int, Program] = field(default_factory=dict)
-    loaded: set[int] = field(default_factory=set)
+    loaded: set[tuple[int, int]] = field(default_factory=set)
+    """Kernels, and the devices that have them."""
     pinned: dict[int, Any] = field(default_factory=dict)
     launches: list[tuple[int, int, int]] = field(default_factory=list)
     contexts: list[int] = field(default_factory=list)
@@ -47,6 +59,22 @@ class EmulatedGpu:
         if context:
             self.contexts.append(context)
 
+    @property
+    def device(self) -> int:
+        """The device of the calling thread's current context; the first one's, where that is a context of somebody else."""
+        return CONTEXTS.index(self.context) if self.context in CONTEXTS else 0
+
+    def device_of(self, address: int) -> int | None:
+        """The device on which an address lies."""
+        return next((i for i, heap in enumerate(self.heaps) if heap.base <= address < heap.next), None)
+
+    def heap(self, address: int) -> Heap:
+        """The memory in which an address lies. Raises IndexError for one that is in none."""
+        device = self.device_of(address)
+        if device is None:
+            raise IndexError(f"{address:#x} is on no device")
+        return self.heaps[device]
+
     def handle(self) -> int:
         """A number that nothing else has."""
         self.handles += 8
@@ -60,10 +88,16 @@ class EmulatedGpu:
             self.queues.setdefault(stream or LEGACY, deque()).append(operation)
 
     def run(self) -> None:
-        """Does all that was asked for."""
-        for queue in self.queues.values():
-            while queue:
-                queue.popleft()()
+        """Does all that was asked for. No garbage is collected meanwhile: to free memory waits for the device, amid a kernel."""
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            for queue in self.queues.values():
+                while queue:
+                    queue.popleft()()
+        finally:
+            if collects:
+                gc.enable()
 
     def begin_capture(self, stream: int) -> None:
         """What is launched on the stream from now on is recorded."""

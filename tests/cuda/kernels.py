@@ -12,8 +12,8 @@ import pytest
 from fastopt.cuda import driver
 from fastopt.cuda.driver.kernels import ptx_of as ptx_of_source
 from fastopt.cuda.source import kernel_source
-from fastopt.rules.entry import RULES, Rule
-from fastopt.transcribe import LoopBody, loop_body
+from fastopt.kernel import Kernel, kernel_of
+from fastopt.rules.entry import RULES
 from tests.cuda.ptx_machine import Heap, Program
 
 Array = np.ndarray[Any, Any]
@@ -26,23 +26,26 @@ def needs_compiler() -> None:
         pytest.skip(reason)
 
 
-def source(rule: Rule, coupled: bool, dtype: str) -> tuple[LoopBody, str]:
-    """A rule's loop body, and the text of its kernel."""
-    body = loop_body(rule, coupled)
-    return body, kernel_source(body, dtype, "fastopt.cuda.toolchain")
+def kernel(name: str, coupled: bool, *storages: str) -> Kernel:
+    """A rule's kernel for parameters, gradients and states of these storages, or all of one."""
+    return kernel_of(RULES[name], coupled, *(storages if len(storages) == 3 else storages * 3))
+
+
+def source(kernel: Kernel) -> str:
+    """The text of a kernel."""
+    return kernel_source(kernel, "fastopt.cuda.toolchain")
 
 
 @cache
-def ptx(text: str, name: str, scalars: int, dtype: str, capability: tuple[int, int]) -> str:
+def ptx(text: str, name: str, scalars: int, compute: str, capability: tuple[int, int]) -> str:
     """PTX of a kernel's text."""
-    parameters = (np.dtype(np.int64),) * 5 + (np.dtype(dtype),) * scalars
+    parameters = (np.dtype(np.int64),) * 5 + (np.dtype(compute),) * scalars
     return ptx_of_source(text, name, parameters, capability)
 
 
-def ptx_of(name: str, coupled: bool, dtype: str, capability: tuple[int, int] = (9, 0)) -> str:
-    """PTX of a rule's kernel."""
-    body, text = source(RULES[name], coupled, dtype)
-    return ptx(text, body.name, len(body.scalars), dtype, capability)
+def ptx_of(kernel: Kernel, capability: tuple[int, int] = (9, 0)) -> str:
+    """PTX of a kernel."""
+    return ptx(source(kernel), kernel.name, kernel.scalar_count, kernel.compute, capability)
 
 
 def launch(
@@ -55,27 +58,32 @@ def launch(
     shift: int = 0,
     blocks: int = 3,
     threads: int = 64,
-    from_memory: bool = False,
+    slots: Sequence[int] | None = None,
 ) -> None:
     """Runs a kernel on copies of arrays, `streams[stream][tensor]`, and copies them back.
 
-    Streams lie `offsets` bytes past a multiple of 256, in turns. `shift` is how many elements before its memory each stream is said
-    to begin, for rows that begin as far behind its beginning.
+    Streams lie `offsets` elements past a multiple of 256 bytes, in turns. `shift` is how many elements before its memory each stream is
+    said to begin, for rows that begin as far behind its beginning. `slots` of the tensors mean that `scalars` is a table in the device's
+    memory.
     """
     heap = Heap(1 << 22)
-    table = np.zeros((len(streams), len(streams[0])), np.int64)
+    table = np.zeros((len(streams) + 2, len(streams[0])), np.int64)
+    table[-1] = 0 if slots is None else slots
     for s, arrays in enumerate(streams):
         for t, values in enumerate(arrays):
-            offset = offsets[s % len(offsets)]
+            offset = offsets[s % len(offsets)] * values.itemsize
             table[s, t] = heap.allocate(values.nbytes + offset) + offset
             if values.size:
                 heap.view(int(table[s, t]), values.nbytes)[:] = values.view(np.uint8)
+    placed = table.copy()
+    for s, arrays in enumerate(streams):
+        placed[s] -= shift * arrays[0].itemsize
     places = []
-    for values in (table - shift * scalars.itemsize, rows, scalars):
+    for values in (placed, rows, scalars if slots is None else np.insert(scalars, scalars.shape[1], np.nan, axis=1)):
         places.append(heap.allocate(values.nbytes))
         heap.view(places[-1], values.nbytes)[:] = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
-    given = np.full(len(scalars), np.nan) if from_memory else scalars
-    program.run(heap, blocks, threads, [places[0], table.shape[1], places[1], len(rows), places[2] if from_memory else 0, *given])
+    given = scalars if slots is None else np.full(scalars.shape[1], np.nan)
+    program.run(heap, blocks, threads, [places[0], table.shape[1], places[1], len(rows), 0 if slots is None else places[2], *given])
     for s, arrays in enumerate(streams):
         for t, values in enumerate(arrays):
             if values.size:

@@ -26,9 +26,20 @@ DTYPES: dict[str, Any] = {
     "b64": np.int64,
     "u64": np.int64,
     "s64": np.int64,
-    "u32": np.int64,
+    "b32": np.uint32,
+    "u32": np.uint32,
+    "s32": np.uint32,
+    "b16": np.uint16,
+    "u16": np.uint16,
+    "s16": np.uint16,
     "pred": np.bool_,
 }
+"""What an operand of a kind is kept as. Arithmetic on it wraps; where the sign matters it is looked at as of the kind's own (`_signed`)."""
+
+REGISTERS = {"%f": np.float32, "%fd": np.float64, "%rd": np.int64, "%r": np.uint32, "%rs": np.uint16, "%p": np.bool_}
+"""What a register holds, by the beginning of its name."""
+
+VIEWS: dict[str, Any] = {"s32": np.int32, "u64": np.uint64}
 
 INSTRUCTION = re.compile(r"(?:@(!?)(%p\d+)\s+)?([a-z][\w.]*)\s*(.*);$")
 ORDERED: dict[str, Callable[[Any, Any], Any]] = {
@@ -51,6 +62,14 @@ def _compare(comparison: str, a: Array, b: Array) -> Any:
     if comparison.endswith("u") and comparison[:-1] in ORDERED:
         return ORDERED[comparison[:-1]](a, b) | unordered
     raise NotImplementedError(f"setp.{comparison}")
+
+
+def _signed(values: Array, kind: str) -> Array:
+    return values.view(VIEWS[kind]) if kind in VIEWS else values
+
+
+def _register_type(name: str) -> Any:
+    return REGISTERS[name.rstrip("0123456789")]
 
 
 class Heap:
@@ -144,12 +163,12 @@ class _Launch:
     def __init__(self, program: Program, heap: Heap, blocks: int, threads: int, arguments: Sequence[int | float]) -> None:
         self.program, self.heap, self.count = program, heap, blocks * threads
         self.parameters = {name: np.array(value, DTYPES[kind]) for (name, kind), value in zip(program.parameters, arguments, strict=True)}
-        index = np.arange(self.count)
+        index = np.arange(self.count, dtype=np.uint32)
         self.registers: dict[str, Array] = {
             "%tid.x": index % threads,
             "%ctaid.x": index // threads,
-            "%ntid.x": np.full(self.count, threads),
-            "%nctaid.x": np.full(self.count, blocks),
+            "%ntid.x": np.full(self.count, threads, np.uint32),
+            "%nctaid.x": np.full(self.count, blocks, np.uint32),
         }
         self.counter = np.zeros(self.count, np.int64)
 
@@ -176,19 +195,42 @@ class _Launch:
         elif name == "ret":
             self.counter[self.active] = len(self.program.instructions)
         elif name == "ld" and operation[1] == "param":
-            self.write(operands[0], kind, self.parameters[operands[1].strip("[]")])
+            self.write(operands[0], self.parameters[operands[1].strip("[]")])
         elif name in ("ld", "st"):
             self.access(name, operation[1:], operands)
         elif name == "setp":
-            self.write(operands[0], "pred", np.asarray(_compare(operation[1], *(self.read(o, kind) for o in operands[1:]))))
+            a, b = (_signed(self.read(o, kind), kind) for o in operands[1:])
+            self.write(operands[0], np.asarray(_compare(operation[1], a, b)))
         elif name == "selp":
             then, otherwise, test = (self.read(o, k) for o, k in zip(operands[1:], (kind, kind, "pred"), strict=True))
-            self.write(operands[0], kind, np.where(test, then, otherwise))
+            self.write(operands[0], np.where(test, then, otherwise))
+        elif name == "mov" and kind in ("b32", "b64"):  # from one kind of register to another of its size
+            (source,) = operands[1:]
+            values = self.registers[source][self.active] if source.startswith("%") else self.read(source, kind)
+            self.write(operands[0], values.view(_register_type(operands[0])))
+        elif name in ("shl", "shr"):
+            self.write(operands[0], self.shifted(name, kind, self.read(operands[1], kind), self.read(operands[2], "u32")))
+        elif name == "bfi":  # bits of one value put into another, from a place on
+            into, width = (int(operand) for operand in operands[3:])
+            unsigned = {"b32": np.uint32, "b64": np.uint64}[kind]
+            field = np.array(((1 << width) - 1 << into) % (1 << 8 * np.dtype(unsigned).itemsize), unsigned)
+            source, rest = (self.read(o, kind).view(unsigned) for o in operands[1:3])
+            self.write(operands[0], np.asarray((rest & ~field) | (source << unsigned(into) & field)).view(DTYPES[kind]))
         else:
-            self.write(operands[0], kind, self.computed(name, operation[1:], [self.read(o, kind) for o in operands[1:]]))
+            self.write(operands[0], self.computed(name, operation[1:], [self.read(o, kind) for o in operands[1:]]))
+
+    def shifted(self, name: str, kind: str, values: Array, by: Array) -> Array:
+        if (by >= 8 * values.itemsize).any():
+            raise NotImplementedError(f"{name}.{kind} by {by.max()}")
+        if name == "shl":
+            return np.asarray(values << by.astype(values.dtype))
+        seen = _signed(values, kind)
+        return np.asarray(seen >> by.astype(seen.dtype)).view(values.dtype)
 
     def computed(self, name: str, modifiers: list[str], values: list[Array]) -> Array:
         kind = modifiers[-1]
+        if name == "cvt":
+            return self.converted(modifiers, values[0])
         if kind in ("f32", "f64"):
             return self.rounded(name, modifiers, values)
         simple: dict[str, Callable[..., Any]] = {
@@ -197,21 +239,29 @@ class _Launch:
             "and": np.bitwise_and,
             "or": np.bitwise_or,
             "xor": np.bitwise_xor,
-            "shl": np.left_shift,
             "neg": np.negative,
-            "min": np.minimum,
+            "not": np.invert,
+            "mov": np.array,
         }
-        if name in simple:
+        if name in simple and len(modifiers) == 1:
             return np.asarray(simple[name](*values))
-        if name in ("mov", "cvt") and modifiers in (["u32"], ["u64"], ["u64", "u32"]):
-            return values[0]
-        if name == "mul" and modifiers == ["lo", "s64"]:
+        if name in ("min", "max") and kind == "s64":
+            return np.asarray({"min": np.minimum, "max": np.maximum}[name](*values))
+        if name == "div" and kind in ("u32", "u64"):
+            return np.asarray(np.floor_divide(*(_signed(value, kind) for value in values))).view(DTYPES[kind])
+        if name == "mul" and modifiers[0] == "lo":
             return np.asarray(values[0] * values[1])
-        if name == "shr":
-            return np.asarray(
-                values[0] >> values[1] if kind == "s64" else (values[0].view(np.uint64) >> values[1].view(np.uint64)).view(np.int64)
-            )
+        if name == "mul" and modifiers in (["wide", "u32"], ["wide", "u16"]):
+            wide = {"u32": np.int64, "u16": np.uint32}[kind]
+            return np.asarray(values[0].astype(wide) * values[1].astype(wide))
         raise NotImplementedError(f"{name}.{'.'.join(modifiers)}")
+
+    def converted(self, modifiers: list[str], value: Array) -> Array:
+        """To more or fewer bits of an unsigned integer, to a wider type, which holds every value, or with the rounding asked for."""
+        integers = len(modifiers) == 2 and all(kind in ("u16", "u32", "u64") for kind in modifiers)
+        if not integers and tuple(modifiers) not in {("rn", "f32", "u32"), ("f64", "f32"), ("rn", "f32", "f64")}:
+            raise NotImplementedError(f"cvt.{'.'.join(modifiers)}")
+        return _signed(value, modifiers[-1]).astype(DTYPES[modifiers[-2]])
 
     def rounded(self, name: str, modifiers: list[str], values: list[Array]) -> Array:
         exact: dict[str, Callable[..., Any]] = {"neg": np.negative, "abs": np.abs, "mov": np.array}
@@ -238,22 +288,29 @@ class _Launch:
         cells, first = self.heap.cells(DTYPES[kind]), (addresses - self.heap.base) // size
         for lane, register in enumerate(names):
             if name == "ld":
-                self.write(register, kind, cells[first + lane])
+                values = cells[first + lane]
+                # a register may be wider than what is loaded into it, or stored out of it
+                self.write(register, values.astype(np.uint32) if kind == "u16" and _register_type(register) is np.uint32 else values)
             else:
-                cells[first + lane] = self.read(register, kind)
+                narrowed = kind == "u16" and _register_type(register) is np.uint32
+                cells[first + lane] = self.read(register, "u32").astype(np.uint16) if narrowed else self.read(register, kind)
 
     def read(self, text: str, kind: str) -> Array:
+        dtype = DTYPES[kind]
         if text.startswith("%"):
-            return self.registers[text][self.active]
+            found = self.registers[text][self.active]
+            if found.dtype != dtype:
+                raise TypeError(f"{text}: read as {kind}")
+            return found
         if text.startswith("0f"):
             return np.array(struct.unpack(">f", bytes.fromhex(text[2:]))[0], np.float32)
         if text.startswith("0d"):
             return np.array(struct.unpack(">d", bytes.fromhex(text[2:]))[0], np.float64)
-        return np.array(int(text), DTYPES[kind])
+        return np.array(int(text) % (1 << 8 * np.dtype(dtype).itemsize) if dtype in (np.uint32, np.uint16) else int(text), dtype)
 
-    def write(self, register: str, kind: str, values: Array) -> None:
-        dtype = DTYPES[kind]
-        if values.dtype != dtype and not (dtype == np.int64 and values.dtype.kind in "iu"):
+    def write(self, register: str, values: Array) -> None:
+        dtype = _register_type(register)
+        if values.dtype != dtype:
             raise TypeError(f"{register}: {values.dtype} where {np.dtype(dtype)} belongs")
         if register not in self.registers:
             self.registers[register] = np.zeros(self.count, dtype)

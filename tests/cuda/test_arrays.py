@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastopt.cuda import arrays, runtime, simulated
+from fastopt import arguments
+from fastopt.cuda import arrays, runtime
 from fastopt.cuda.arrays import DeviceArray, current_stream, kind_of, on_device, stream_handle, view
+from tests.cuda.simulator import SIMULATED
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -46,6 +48,12 @@ def test_the_interface_of_numba() -> None:
     assert (found.address, found.shape, found.dtype, found.device, found.readonly, found.foreign) == (4096, (2, 3), FLOAT32, 3, False, True)
     assert (found.size, found.nbytes) == (6, 24)
     assert view(Interface(typestr="<f8"), "p").dtype == np.float64
+    assert view(Interface(typestr="<f2"), "p").dtype == np.float16
+    assert found.strides == (3, 1)
+    assert found.contiguous
+    transposed = view(Interface(strides=(4, 8)), "p")
+    assert transposed.strides == (1, 2)
+    assert not transposed.contiguous
     assert view(Interface(shape=()), "p").size == 1
     assert view(Interface(shape=(0, 3), data=(None, False)), "p").size == 0
     assert view(Interface(strides=(12, 4)), "p").shape == (2, 3)
@@ -56,11 +64,11 @@ def test_the_interface_of_numba() -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"typestr": "<f2"}, TypeError, r"^p: expected dtype float32 or float64, received float16$"),
-        ({"typestr": "<i4"}, TypeError, r"^p: expected dtype float32 or float64, received int32$"),
-        ({"typestr": ">f4"}, TypeError, r"^p: expected dtype float32 or float64 in native byte order, received >f4$"),
-        ({"strides": (4, 8)}, ValueError, r"^p: expected a C-contiguous array, received strides \(4, 8\) for shape \(2, 3\)"),
-        ({"strides": (24, 8)}, ValueError, r"^p: expected a C-contiguous array"),
+        ({"typestr": "<i4"}, TypeError, rf"^p: expected dtype {arguments.KINDS}, received int32$"),
+        ({"typestr": ">f4"}, TypeError, rf"^p: expected dtype {arguments.KINDS} in native byte order, received >f4$"),
+        ({"strides": (4, 4)}, ValueError, r"^p: expected a dense array, .*; received strides \(4, 4\) for shape \(2, 3\)"),
+        ({"strides": (24, 8)}, ValueError, r"^p: expected a dense array"),
+        ({"strides": (-12, 4)}, ValueError, r"^p: expected a dense array"),
         ({"data": (4098, False)}, ValueError, r"^p: expected an array aligned to its 4-byte elements, received address 0x1002$"),
         ({"data": (0, False)}, ValueError, r"^p: expected an array with memory of its own, such as the local part of a distributed one"),
         ({"mask": object()}, TypeError, r"^p: expected an array without a mask"),
@@ -76,13 +84,13 @@ def test_parameters_must_be_writeable_and_gradients_need_not() -> None:
     with pytest.raises(ValueError, match=r"^p: expected a writeable array, received a read-only one$"):
         arrays.parameter(readonly, "p")
     beside = view(Interface(data=(8192, False)), "p")
-    assert arrays.gradient(readonly, "g", beside, "p").address == 4096
+    assert arrays.gradient(readonly, "g", beside, "p", FLOAT32).address == 4096
 
 
 def test_gradients_on_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
     beside = DeviceArray(8192, (2, 3), FLOAT32, 0, None)
     with pytest.raises(ValueError, match=r"^g lies on cuda:3, its parameter p on cuda:0$"):
-        arrays.gradient(Interface(), "g", beside, "p")
+        arrays.gradient(Interface(), "g", beside, "p", FLOAT32)
 
 
 def test_what_is_on_a_device() -> None:
@@ -90,7 +98,7 @@ def test_what_is_on_a_device() -> None:
     assert on_device(DeviceArray(4096, (1,), FLOAT32, 0, None))
     for value in (np.ones(3), OnHost(), [1.0], None, 3.0):
         assert not on_device(value)
-        with pytest.raises(TypeError, match=r"^p: expected a device array of float32 or float64, received "):
+        with pytest.raises(TypeError, match=rf"^p: expected a device array of {arguments.KINDS}, received "):
             view(value, "p")
 
 
@@ -99,7 +107,7 @@ def test_tensors_of_torch_on_the_host() -> None:
     tensor = torch.ones(3, requires_grad=True)
     assert not on_device(tensor)
     assert kind_of(tensor) == "a torch tensor on cpu"
-    with pytest.raises(TypeError, match=r"^p: expected a device array of float32 or float64, received a torch tensor on cpu$"):
+    with pytest.raises(TypeError, match=rf"^p: expected a device array of {arguments.KINDS}, received a torch tensor on cpu$"):
         view(tensor, "p")
     with pytest.raises(TypeError, match=r"^p: expected a dense tensor, received one of layout torch.sparse_coo$"):
         view(torch.eye(3).to_sparse(), "p")
@@ -121,7 +129,7 @@ def test_arrays_that_never_change() -> None:
 def test_dlpack() -> None:
     """Arrays with no other interface are read by cuda.core; here one in host memory that says it is on a device."""
     pytest.importorskip("cuda.core")
-    if simulated():
+    if SIMULATED:
         pytest.skip("the simulator has no DLPack")
 
     class Array:
@@ -179,3 +187,5 @@ def test_an_array_of_fastopt_speaks_the_interface() -> None:
     assert view(own, "p") is own
     again = view(Interface(**own.__cuda_array_interface__), "p")
     assert (again.address, again.shape, again.dtype) == (own.address, own.shape, own.dtype)
+    transposed = DeviceArray(4096, (2, 3), FLOAT32, 0, None, strides=(1, 2))
+    assert view(Interface(**transposed.__cuda_array_interface__), "p").strides == (1, 2)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastopt.cuda import simulator
-from fastopt.cuda.simulator import allocate, load_int64
+from tests.cuda import simulator
+from tests.cuda.simulator import allocate, load_int64
 
 
 @pytest.fixture(autouse=True)
@@ -26,16 +26,16 @@ def test_memory(name: str, size: int, lanes: int) -> None:
     use["store"](address + size, kind(2.5))  # type: ignore[operator]
     assert use["load"](address + size) == 2.5  # type: ignore[operator]
     assert type(use["load"](address)) is kind  # type: ignore[operator]
-    use["store_vector"](address + 16, tuple(kind(k) for k in range(lanes)))  # type: ignore[operator]
-    assert use["load_vector"](address + 16) == tuple(range(lanes))  # type: ignore[operator]
+    use[f"store_{lanes}"](address + 16, tuple(kind(k) for k in range(lanes)))  # type: ignore[operator]
+    assert use[f"load_{lanes}"](address + 16) == tuple(range(lanes))  # type: ignore[operator]
     for function, arguments in (
         ("load", (address - size,)),
         ("load", (address + 64,)),
         ("load", (address + 1,)),
-        ("load_vector", (address + 8,)),
-        ("load_vector", (address + 64,)),
+        (f"load_{lanes}", (address + 8,)),
+        (f"load_{lanes}", (address + 64,)),
         ("store", (address + 64, kind(1))),
-        ("store_vector", (address + 32, (kind(1),))),
+        (f"store_{lanes}", (address + 32, (kind(1),))),
     ):
         with pytest.raises(IndexError):
             use[function](*arguments)  # type: ignore[operator]
@@ -70,7 +70,9 @@ def test_precision_is_not_mixed() -> None:
 def test_it_has_every_name_of_the_toolchain() -> None:
     toolchain = pytest.importorskip("fastopt.cuda.toolchain")
     wanted = {
-        name for name in vars(toolchain) if name.endswith(("_float32", "_float64", "_int64")) or name.startswith(("thread_", "block_"))
+        name
+        for name in vars(toolchain)
+        if name.endswith(("_bfloat16", "_float16", "_float32", "_float64", "_int64")) or name.startswith(("thread_", "block_"))
     }
-    assert len(wanted) == 33
+    assert len(wanted) == 49
     assert wanted <= set(vars(simulator))

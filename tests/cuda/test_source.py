@@ -9,8 +9,9 @@ import pytest
 
 import fastopt
 from fastopt.cuda.source import ARITHMETIC, kernel_source
+from fastopt.kernel import kernel_of
 from fastopt.rules.entry import RULES
-from fastopt.transcribe import loop_body
+from tests.cuda.kernels import kernel
 
 # ruff: noqa: ANN202  -- rules are bare formulas
 
@@ -20,8 +21,7 @@ from fastopt.transcribe import loop_body
 def test_no_arithmetic_of_floats_is_left_to_operators(name: str, dtype: str) -> None:
     """Whatever has to do with a rule's names (they end in an underscore or a lane) is a call."""
     for coupled in (False, True):
-        body = loop_body(RULES[name], coupled)
-        tree = ast.parse(kernel_source(body, dtype, "primitives"))
+        tree = ast.parse(kernel_source(kernel(name, coupled, dtype), "primitives"))
         for node in ast.walk(tree):
             if isinstance(node, ast.BinOp | ast.UnaryOp):
                 names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
@@ -30,12 +30,12 @@ def test_no_arithmetic_of_floats_is_left_to_operators(name: str, dtype: str) -> 
 
 def test_every_lane_has_its_own_arithmetic_and_all_loads_come_before_all_stores() -> None:
     for dtype, lanes in (("float32", 4), ("float64", 2)):
-        text = kernel_source(loop_body(RULES["adam"], False), dtype, "primitives")
-        vector = text[text.index("while i < vectors") :]
+        text = kernel_source(kernel("adam", False, dtype), "primitives")
+        vector = text[text.index("while element < end") :]
         for lane in range(lanes):
             assert len(re.findall(rf"^ +v_{lane} = ", vector, re.MULTILINE)) == 1
         assert f"v_{lanes}" not in vector
-        assert vector.rindex("load_vector") < vector.index("store_vector")
+        assert vector.rindex(f"load_{lanes}_") < vector.index(f"store_{lanes}_")
 
 
 def test_names_of_a_rule_do_not_meet_those_of_the_kernel() -> None:
@@ -47,7 +47,7 @@ def test_names_of_a_rule_do_not_meet_those_of_the_kernel() -> None:
         thread = add + p_0
         return p - thread, i
 
-    text = kernel_source(loop_body(streams_at, True), "float32", "primitives")
+    text = kernel_source(kernel_of(streams_at, True, *["float32"] * 3), "primitives")
     function = next(node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
     parameters = [a.arg for a in function.args.args]
     assert len(set(parameters)) == len(parameters)
@@ -56,6 +56,8 @@ def test_names_of_a_rule_do_not_meet_those_of_the_kernel() -> None:
         "threads",
         "row",
         "tensor",
+        "slot",
+        "own",
         "start",
         "length",
         "head",
@@ -63,16 +65,10 @@ def test_names_of_a_rule_do_not_meet_those_of_the_kernel() -> None:
         "singles",
         "i",
         "element",
-        "offset",
+        "end",
         *ARITHMETIC,
     }
-    single = text[text.index("while i < singles") : text.index("while i < vectors")]
-    assigned = set(re.findall(r"^ +(\w+) = ", single, re.MULTILINE)) - {"i", "element"}
+    single = text[text.index("while i < singles") : text.index("while element < end")]
+    assigned = set(re.findall(r"^ +(\w+) = ", single, re.MULTILINE)) - {"i", "element", "end"}
     assert not assigned & kernel_names
     assert not assigned & set(parameters)
-
-
-def test_the_text_is_the_same_for_the_gpu_and_the_simulator() -> None:
-    body = loop_body(RULES["adam"], False)
-    one, other = (kernel_source(body, "float32", f"fastopt.cuda.{name}") for name in ("toolchain", "simulator"))
-    assert one.replace("fastopt.cuda.toolchain", "fastopt.cuda.simulator") == other

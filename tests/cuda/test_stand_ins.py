@@ -12,7 +12,11 @@ import pytest
 
 from fastopt.cuda import driver
 
-ON_DEVICE = ("test_on_device.py", "test_graphs.py", "test_uploads.py", "test_with_numba.py")
+ON_DEVICE = [
+    *(f"test_{name}.py" for name in ("on_device", "devices", "graphs", "groups", "layouts", "norm", "storages", "with_numba")),
+    "driver/test_contexts.py",
+    "driver/test_uploads.py",
+]
 
 
 @pytest.mark.parametrize("stand_in", ["FASTOPT_EMULATED_GPU", "NUMBA_ENABLE_CUDASIM"])

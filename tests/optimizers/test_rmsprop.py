@@ -21,8 +21,8 @@ def test_chooses(centered: bool, momentum: float, inside: bool) -> None:
     hyperparameters = optimizer.hyperparameters
     assert hyperparameters["alpha"] == 0.5
     assert optimizer.lr == 1e-2
-    assert (hyperparameters["eps"], hyperparameters["eps_root"]) == ((0.0, 0.25) if inside else (0.25, 0.0))
-    assert hyperparameters.get("momentum", 0.0) == momentum
+    assert (hyperparameters["eps"], hyperparameters["eps_inside_root"]) == (0.25, inside)
+    assert (hyperparameters["momentum"], hyperparameters["centered"]) == (momentum, centered)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import fastopt
 @pytest.mark.parametrize(
     ("arguments", "rule", "hyperparameters"),
     [
-        ({}, "sgd", {}),
+        ({}, "sgd", {"momentum": 0.0, "dampening": 0.0}),
         ({"momentum": 0.5}, "momentum", {"momentum": 0.5, "dampening": 0.0}),
         ({"momentum": 0.5, "dampening": 0.25}, "momentum", {"momentum": 0.5, "dampening": 0.25}),
         ({"momentum": 0.5, "nesterov": True}, "nesterov", {"momentum": 0.5, "dampening": 0.0}),
@@ -24,18 +24,21 @@ def test_sgd_chooses(arguments: dict[str, Any], rule: str, hyperparameters: dict
     optimizer = fastopt.SGD(np.ones(2), 0.1, **arguments, weight_decay=0.2, maximize=True, backend="numpy")
     assert optimizer.rule.name == rule
     assert optimizer.lr == 0.1
-    assert optimizer.hyperparameters == {**hyperparameters, "weight_decay": 0.2, "decoupled_weight_decay": False, "maximize": True}
+    assert optimizer.hyperparameters == {
+        **hyperparameters, "nesterov": arguments.get("nesterov", False), "form": "heavy_ball", "weight_decay": 0.2,
+        "decoupled_weight_decay": False, "maximize": True, "convention": "torch",
+    }  # fmt: skip
     assert fastopt.SGD(np.ones(2)).lr == 1e-3  # torch's default
 
 
 @pytest.mark.parametrize(
     ("arguments", "rule", "hyperparameters"),
     [
-        ({}, "momentum", {"momentum": 0.9, "dampening": 0.0}),
-        ({"nesterov": True, "momentum": 0.5}, "nesterov", {"momentum": 0.5, "dampening": 0.0}),
+        ({}, "momentum", {"momentum": 0.9}),
+        ({"nesterov": True, "momentum": 0.5}, "nesterov", {"momentum": 0.5}),
         ({"form": "velocity", "momentum": 0.5}, "velocity", {"momentum": 0.5}),
         ({"form": "velocity", "nesterov": True}, "nesterov_velocity", {"momentum": 0.9}),
-        ({"form": "averaged", "momentum": 0.5}, "averaged_momentum", {"beta": 0.5}),
+        ({"form": "averaged", "momentum": 0.5}, "averaged_momentum", {"momentum": 0.5}),
     ],
 )
 def test_momentum_chooses(arguments: dict[str, Any], rule: str, hyperparameters: dict[str, float]) -> None:

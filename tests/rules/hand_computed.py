@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 import fastopt
-from fastopt.rules.entry import RULES
+from fastopt.backends import HOST
+from fastopt.rules.entry import COPY, FLAG, RULES
 from tests.conftest import needed
 
 TOLERANCE = 2e-15
 """Relative: a few roundings in float64; the bias corrections move through scalars in another order than on paper."""
 
-BACKENDS = ("numpy", "numba", "cython")
+BACKENDS = HOST
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Anchor:
     hyperparameters: dict[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return self.rule
+        return self.rule + "".join(f", {name}" for name, value in self.hyperparameters.items() if value is True)
 
     def is_worth_its_name(self) -> None:
         """Nothing at a default or at 0, or the anchor would hold for a wrong formula too."""
@@ -44,14 +45,17 @@ class Anchor:
         assert set(self.states) == set(rule.states)
         for name, value in self.hyperparameters.items():
             pairs = zip(np.atleast_1d(value), np.atleast_1d(rule.defaults[name]), strict=True)  # type: ignore[call-overload]
-            assert all(own not in (0.0, default) for own, default in pairs), name
+            flag = rule.hyperparameters[name].domain is FLAG  # of two values neither is worth more: there are anchors for both
+            assert flag or all(own not in (0.0, default) for own, default in pairs), name
 
     def holds_for_floats(self) -> None:
         """The scalar function, called with Python floats."""
         rule = RULES[self.rule]
-        p, states = self.p[0], [0.0] * len(rule.states)
+        p, states, memory = self.p[0], self._before(), tuple(rule.memory.values())
         for i, (lr, g) in enumerate(zip(self.lrs, self.gradients, strict=True)):
-            scalars = rule.scalars(i + 1, lr, **self.hyperparameters)
+            scalars = rule.scalars(i + 1, lr, *memory, **self.hyperparameters)
+            if memory:
+                scalars, memory = scalars
             p, *states = rule(p, g, *states, *scalars)
             assert isinstance(p, float)
             self._holds(i, p, dict(zip(rule.states, states, strict=True)))
@@ -62,7 +66,8 @@ class Anchor:
         rule = RULES[self.rule]
         p = np.full(19, self.p[0])
         optimizer = fastopt.Optimizer(p, rule, backend=backend, **self.hyperparameters)  # type: ignore[arg-type]
-        alone, *states = (np.full((), value) for value in (self.p[0], *(0.0 for _ in rule.states)))
+        alone, *states = (np.full((), value) for value in (self.p[0], *self._before()))
+        memory: dict[str, float] = {}
         for i, (lr, g) in enumerate(zip(self.lrs, self.gradients, strict=True)):
             optimizer.lr = lr
             optimizer.step(np.full(19, g))
@@ -70,8 +75,15 @@ class Anchor:
             own = optimizer.state_dict()["state"]
             self._holds(i, p[0], {name: own[name][0] for name in rule.states})
             step_function = getattr(fastopt.functional, self.rule)
-            step_function(alone, np.full((), g), *states, step=i + 1, lr=lr, backend=backend, **self.hyperparameters)
+            given = {**self.hyperparameters, **memory}
+            memory = step_function(alone, np.full((), g), *states, step=i + 1, lr=lr, backend=backend, **given) or {}
             self._holds(i, alone[()], dict(zip(rule.states, states, strict=True)))
+
+    def _before(self) -> list[float]:
+        """The states before the first step."""
+        rule = RULES[self.rule]
+        initial = [rule.initial(name, self.hyperparameters) for name in rule.states]  # type: ignore[arg-type]
+        return [self.p[0] if value is COPY else value for value in initial]
 
     def _holds(self, i: int, p: float, states: dict[str, float]) -> None:
         assert p == pytest.approx(self.p[i + 1], rel=TOLERANCE, abs=0), f"p after step {i + 1}"

@@ -330,10 +330,10 @@ REFUSED: list[tuple[Callable[..., Any], str]] = [
     (with_bare_return, r"a body that does not end in `return`"),
     (without_return, r"a body that does not end in `return`"),
     (with_docstring_alone, r"a body that does not end in `return`"),
-    (with_default, r"line 1: parameters with defaults, \*args, \*\*kwargs or keyword-only parameters"),
+    (with_default, r"line 1: parameters with defaults, \*args or \*\*kwargs"),
     (with_rest, r"parameters with defaults, \*args"),
     (with_keywords, r"parameters with defaults, \*args"),
-    (with_keyword_only, r"parameters with defaults, \*args"),
+    (with_keyword_only, r"line 1: options \(lr\) of which a form settles others \(none\)"),
     (with_list, r"`\[p, g\]`"),
     (with_nested_tuple, r"`\(g, p\)`"),
 ]

@@ -46,7 +46,7 @@ def test_by_hand_with_sgd(options: dict[str, object], expected: tuple[float, ...
 def test_coupled_and_decoupled_differ_where_the_rule_is_not_linear(backend: str) -> None:
     """In SGD the two kinds of decay walk one path (see the anchors); under a root they do not.
 
-    RMSProp with alpha = 3/4, eps_root = 0, eps = 1, from p = 2, g = 3, lr = 1/4, weight decay 1/2:
+    RMSProp with alpha = 3/4, eps = 1 outside the root, from p = 2, g = 3, lr = 1/4, weight decay 1/2:
     coupled    g = 3 + 1 = 4, v = 1/4 * 16 = 4,     p = 2 - 1/4 * 4 / (2 + 1) = 5/3
     decoupled  p = (1 - 1/8) * 2 = 7/4, v = 9/4,    p = 7/4 - 1/4 * 3 / (3/2 + 1) = 7/4 - 3/10 = 29/20
     """

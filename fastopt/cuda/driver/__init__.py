@@ -104,7 +104,7 @@ def shape(device: int) -> DeviceShape:
 
 
 def upload(device: int, capacity: int) -> Upload:
-    """A way for small data, with pinned memory of its own; `capacity` is the size of the largest."""
+    """A way for small data, with pinned memory of its own; `capacity` is what it has room for to begin with."""
     return Upload(device, capacity)
 
 

@@ -21,6 +21,10 @@ THREADS = 256
 """Threads of a block: as many as take one vector each of the shortest row."""
 
 
+PRIMITIVES = ("cuda/toolchain.py", "storage/__init__.py", "storage/bits.py")
+"""The files that say what the names in a kernel's source are."""
+
+
 class LoadedKernel:
     """A kernel on one device."""
 
@@ -96,8 +100,8 @@ def ptx_of(source: str, name: str, parameters: tuple[np.dtype[Any], ...], capabi
     folder = cache.directory()
     path = None
     if folder is not None:
-        toolchain_text = (Path(__file__).parents[1] / "toolchain.py").read_text()
-        key = fingerprint(f"{source}{toolchain_text}{version('numba-cuda')}{capability}{LEAST_VERSION.get(capability)}")
+        made_of = "".join((Path(__file__).parents[2] / name).read_text() for name in PRIMITIVES)
+        key = fingerprint(f"{source}{made_of}{version('numba-cuda')}{capability}{LEAST_VERSION.get(capability)}")
         path = folder / "ptx" / f"{name}_{key}.ptx"
         if path.is_file():
             return path.read_text()

@@ -19,13 +19,13 @@ class Upload:
     """Copies from pinned memory, which the device reads when it gets there: so each copy has a slot to itself until it is done.
 
     Whether it is done is asked and never waited for; where no slot is free, more are made. A copy that is captured into a graph
-    keeps its slot for good, since every replay reads it again.
+    keeps its slot for good, since every replay reads it again. `capacity` is the size of a slot, and grows where a copy asks for more.
     """
 
     SLOTS = 16
 
     def __init__(self, device: int, capacity: int) -> None:
-        self.device, self.capacity = device, -(-capacity // 64) * 64
+        self.device, self.capacity = device, _whole(capacity)
         self.free: list[NDArray[np.uint8]] = []
         self.busy: deque[tuple[NDArray[np.uint8], Any]] = deque()
         self.blocks: list[Any] = []
@@ -38,10 +38,14 @@ class Upload:
 
     def _copy(self, address: int, values: NDArray[Any], stream: int, capturing: bool) -> None:
         driver = bindings()
+        if values.nbytes > self.capacity:
+            self.capacity, self.free = _whole(max(values.nbytes, 2 * self.capacity)), []
         if not self.free:
             with relaxed():
                 while self.busy and self.busy[0][1].is_done:
-                    self.free.append(self.busy.popleft()[0])
+                    slot, _ = self.busy.popleft()
+                    if slot.nbytes == self.capacity:  # not one from before it grew
+                        self.free.append(slot)
                 if not self.free:
                     self._make_slots()
         slot = self.free.pop()
@@ -58,6 +62,11 @@ class Upload:
         self.blocks.append(block)
         memory = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(int(block.handle)))
         self.free.extend(memory.reshape(self.SLOTS, self.capacity))
+
+
+def _whole(size: int) -> int:
+    """Whole cache lines."""
+    return -(-size // 64) * 64
 
 
 def _settle(device: int, busy: deque[tuple[Any, Any]], blocks: list[Any]) -> None:

@@ -1,0 +1,271 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""One call for a step: runs a kernel over the rows of a work list, in this thread or with the pool's (`pool.h`).
+
+Also what only compiled code can say of the machine: the instruction set, whether there are threads, and how far apart CPUs are.
+"""
+
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc
+
+cimport numpy as cnp
+
+from fastopt.host._plain cimport READ, WRITE, plain
+
+cnp.import_array()
+
+cdef extern from "pool.h":
+    ctypedef int (*fastopt_kernel)(const int64_t*, Py_ssize_t, const int64_t*, Py_ssize_t, Py_ssize_t, const void*) noexcept nogil
+    ctypedef struct fastopt_job:
+        fastopt_kernel kernel
+        const int64_t* addresses
+        Py_ssize_t width
+        const int64_t* rows
+        const int64_t* pieces
+        const void* scalars
+        int large
+    int fastopt_run(const fastopt_job*, int, Py_ssize_t) nogil
+    int fastopt_pool_start()
+
+cdef extern from "round_trip.h":
+    double fastopt_round_trip(int, int, long) nogil
+
+cdef extern from *:
+    """
+    #ifdef FASTOPT_THREADS
+    #define FASTOPT_HAS_THREADS 1
+    #else
+    #define FASTOPT_HAS_THREADS 0
+    #endif
+    static int fastopt_isa(void) {
+    #if (defined(__x86_64__) || defined(__i386__)) && (defined(__GNUC__) || defined(__clang__))
+        __builtin_cpu_init();
+        int v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")
+            && __builtin_cpu_supports("fma");
+        int v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd")
+            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+        return v4 ? 4 : v3 ? 3 : 0;
+    #else
+        return 0;
+    #endif
+    }
+    """
+    const bint FASTOPT_HAS_THREADS
+    int fastopt_isa() nogil
+
+HAS_THREADS = bool(FASTOPT_HAS_THREADS)
+ISA_LEVEL = fastopt_isa()
+"""4 for x86-64-v4 (AVX-512), 3 for x86-64-v3 (AVX2), 0 for the baseline or another architecture."""
+
+if fastopt_pool_start():
+    raise ImportError("the thread pool cannot be told of forks: pthread_atfork failed")
+
+
+def round_trip(int first, int second, long turns=300):
+    """Nanoseconds in which a cache line goes from one CPU to another and back; 0 where that cannot be found out."""
+    cdef double found
+    with nogil:
+        found = fastopt_round_trip(first, second, turns)
+    return found
+
+
+DEF MOST_SCALARS = 64
+DEF MOST_ARRAYS = 34
+DEF BLOCK = 256
+
+
+cdef class Launcher:
+    """`Launcher(kernel, scalar_count, addresses, rows, pieces, threads, large, is_double)(scalars, gradient_factor, decay)
+    -> int`: what the kernel found in all pieces, where all tensors take the scalars of slot 0. See also `several` and `into`.
+
+    `scalar_count` is that of the kernel, the prologue's two included. `pieces` has one row a piece: its first row of the work list, and
+    the one after its last. Their number is a multiple of `threads`. `large` says whether sleeping helpers shall be woken.
+    """
+
+    cdef fastopt_job job
+    cdef object kept  # the arrays whose memory the job points into
+    cdef Py_ssize_t pieces, scalar_count
+    cdef int threads
+    cdef bint is_double
+
+    def __init__(
+        self,
+        size_t kernel,
+        Py_ssize_t scalar_count,
+        cnp.ndarray addresses,
+        cnp.ndarray rows,
+        cnp.ndarray pieces,
+        int threads,
+        bint large,
+        bint is_double,
+    ):
+        if threads < 1 or pieces.shape[0] % threads:
+            raise ValueError(f"pieces: expected a multiple of {threads} of them, received {pieces.shape[0]}")
+        if scalar_count > MOST_SCALARS:
+            raise ValueError(f"scalars: expected at most {MOST_SCALARS}, received {scalar_count}")
+        self.kept = (addresses, rows, pieces)
+        self.job.kernel = <fastopt_kernel> <void*> kernel
+        self.job.addresses = <const int64_t*> cnp.PyArray_DATA(addresses)
+        self.job.width = addresses.shape[1]
+        self.job.rows = <const int64_t*> cnp.PyArray_DATA(rows)
+        self.job.pieces = <const int64_t*> cnp.PyArray_DATA(pieces)
+        self.job.large = large
+        self.pieces = pieces.shape[0]
+        self.threads = threads
+        self.scalar_count = scalar_count
+        self.is_double = is_double
+
+    cdef int run(self, const void* scalars) noexcept:
+        cdef fastopt_job job = self.job  # a copy on this stack: two threads may step one rule's kernel with their own scalars
+        job.scalars = scalars
+        with nogil:
+            return fastopt_run(&job, self.threads, self.pieces)
+
+    def __call__(self, tuple scalars, double gradient_factor, double decay):
+        cdef double doubles[MOST_SCALARS]
+        cdef float floats[MOST_SCALARS]
+        if self.is_double:
+            fill[double](doubles, scalars, gradient_factor, decay, self.scalar_count)
+            return self.run(doubles)
+        fill[float](floats, scalars, gradient_factor, decay, self.scalar_count)
+        return self.run(floats)
+
+    def several(self, list slots):
+        """The same with several slots: for each its scalars, gradient factor and decay."""
+        cdef Py_ssize_t k, size = self.scalar_count * (sizeof(double) if self.is_double else sizeof(float))
+        cdef char* table = <char*> malloc(len(slots) * size + 1)
+        if table == NULL:
+            raise MemoryError("Launcher: no memory for the scalars")
+        try:
+            for k in range(len(slots)):
+                scalars, gradient_factor, decay = slots[k]
+                if self.is_double:
+                    fill[double](<double*> (table + k * size), scalars, gradient_factor, decay, self.scalar_count)
+                else:
+                    fill[float](<float*> (table + k * size), scalars, gradient_factor, decay, self.scalar_count)
+            return self.run(table)
+        finally:
+            free(table)
+
+    def into(self, cnp.ndarray results):
+        """For kernels that take no scalars and may write results: to an array of float64, each to a place of its own."""
+        return self.run(cnp.PyArray_DATA(results))
+
+
+ctypedef fused real:
+    float
+    double
+
+
+cdef int fill(real* values, tuple scalars, double gradient_factor, double decay, Py_ssize_t expected) except -1:
+    """The rule's scalars and then the prologue's, each rounded once to the compute dtype."""
+    cdef Py_ssize_t k, count = len(scalars)
+    cdef double value
+    if count + 2 != expected:
+        raise ValueError(f"scalars: expected {expected - 2} of the rule, received {count}")
+    for k in range(count):
+        value = scalars[k]
+        values[k] = <real> value
+    values[count] = <real> gradient_factor
+    values[count + 1] = <real> decay
+    return 0
+
+
+cdef double folded(double* values, Py_ssize_t count) noexcept nogil:
+    """The sum of values >= 0 in the order of `fastopt.global_norm.block_sums`; they are overwritten."""
+    cdef double lanes[16]
+    cdef Py_ssize_t block, i, k, half, length, blocks
+    while count > 1:
+        blocks = (count + 255) // 256
+        for block in range(blocks):
+            length = min(256, count - 256 * block)
+            for k in range(16):
+                lanes[k] = 0.0
+            for i in range(length):
+                lanes[i % 16] += values[256 * block + i]
+            half = 8
+            while half:
+                for k in range(half):
+                    lanes[k] += lanes[k + half]
+                half //= 2
+            values[block] = lanes[0]
+        count = blocks
+    return values[0] if count else 0.0
+
+
+def fold(cnp.ndarray values):
+    """The sum of an array of float64, in the order in which every backend takes it; the array is used up."""
+    cdef Py_ssize_t count = cnp.PyArray_SIZE(values)
+    return folded(<double*> cnp.PyArray_DATA(values), count)
+
+
+def step_once(
+    size_t kernel,
+    list type_numbers,
+    Py_ssize_t scalar_count,
+    bint is_double,
+    tuple arrays,
+    tuple scalars,
+    double gradient_factor,
+    double decay,
+    int threads,
+    int pieces_each,
+    bint large,
+):
+    """One step of one tensor with a work list on the stack: `arrays` are p, g and the states. Answers whether it was made.
+
+    It is not, and nothing is written, if they are not all plain arrays of their types and one shape, disjoint, and all but g
+    writeable: the caller has to look closer then. The tensor is shared out as `fastopt.host.worklist` does it, in `pieces_each` for each thread.
+    """
+    cdef int64_t addresses[MOST_ARRAYS + 2]
+    cdef int64_t sizes[MOST_ARRAYS]
+    cdef int64_t few[5]
+    cdef int64_t* rows = few
+    cdef double doubles[MOST_SCALARS]
+    cdef float floats[MOST_SCALARS]
+    cdef fastopt_job job
+    cdef cnp.ndarray p, a
+    cdef Py_ssize_t k, j, share, size, count = len(arrays), pieces = threads * pieces_each if threads > 1 else 1
+    if not 2 <= count <= MOST_ARRAYS or not plain(arrays[0], type_numbers[0], WRITE):
+        return False
+    p = arrays[0]
+    size = cnp.PyArray_SIZE(p)
+    for k in range(count):
+        if not plain(arrays[k], type_numbers[k], READ if k == 1 else WRITE):
+            return False
+        a = arrays[k]
+        if not cnp.PyArray_IS_C_CONTIGUOUS(a):
+            return False
+        if cnp.PyArray_NDIM(a) != cnp.PyArray_NDIM(p) or not cnp.PyArray_CompareLists(
+            cnp.PyArray_DIMS(a), cnp.PyArray_DIMS(p), cnp.PyArray_NDIM(p)
+        ):
+            return False
+        addresses[k], sizes[k] = <int64_t> cnp.PyArray_DATA(a), cnp.PyArray_NBYTES(a)
+        for j in range(k):
+            if addresses[j] < addresses[k] + sizes[k] and addresses[k] < addresses[j] + sizes[j] and size:
+                return False
+    addresses[count], addresses[count + 1] = 0, 0  # its first block, and its slot
+    if is_double:
+        fill[double](doubles, scalars, gradient_factor, decay, scalar_count)
+        job.scalars = doubles
+    else:
+        fill[float](floats, scalars, gradient_factor, decay, scalar_count)
+        job.scalars = floats
+    if pieces > 1:
+        rows = <int64_t*> malloc(5 * pieces * sizeof(int64_t))
+        if rows == NULL:
+            raise MemoryError("step_once: no memory for the rows")
+    share = (size + pieces - 1) // pieces
+    share = (share + BLOCK - 1) // BLOCK * BLOCK
+    for k in range(pieces):
+        rows[3 * k] = 0
+        rows[3 * k + 1] = min(k * share, size)
+        rows[3 * k + 2] = min(share, size - rows[3 * k + 1])
+        rows[3 * pieces + 2 * k] = k
+        rows[3 * pieces + 2 * k + 1] = k + 1
+    job.kernel = <fastopt_kernel> <void*> kernel
+    job.addresses, job.width, job.rows, job.pieces, job.large = addresses, count + 2, rows, rows + 3 * pieces, large
+    with nogil:
+        fastopt_run(&job, threads, pieces)
+    if pieces > 1:
+        free(rows)
+    return True

@@ -1,0 +1,63 @@
+"""Host memory as an optimizer uses it: what may be a parameter, where states lie, and copies (the counterpart of `fastopt.cuda.memory`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastopt.host import arrays
+from fastopt.host.states import zeros_beside
+from fastopt.host.worklist import WorkList
+from fastopt.kernel import Kernel
+
+try:
+    from fastopt.host._gather import all_plain
+except ImportError:  # no compiler at hand when fastopt was installed: arrays are looked at one by one
+
+    def all_plain(arrays: list[Any]) -> bool:
+        """Not known."""
+        return False
+
+
+__all__ = ["assign", "backends", "check_together", "name", "to_host", "views", "work_list", "zeros_beside"]
+
+name = "host memory"
+backends = ("numpy", "numba", "cython")
+
+
+def views(given: Sequence[Any], labels: Sequence[str]) -> list[NDArray[Any]]:
+    """The parameters themselves. Raises TypeError or ValueError for one that a kernel cannot write to as it lies."""
+    found = list(given)
+    if not all_plain(found):
+        for array, label in zip(found, labels, strict=True):
+            arrays.parameter(array, label)
+    return found
+
+
+def to_host(state: NDArray[Any]) -> NDArray[Any]:
+    """A copy."""
+    return state.copy(order="K")
+
+
+def assign(state: NDArray[Any], values: NDArray[Any]) -> None:
+    """Copies values into a state of their shape and dtype."""
+    state[...] = values
+
+
+def work_list(
+    kernel: Kernel,
+    params: Sequence[NDArray[Any]],
+    states: Sequence[Sequence[NDArray[Any]]],
+    labels: Sequence[str],
+    gradient_labels: Sequence[str],
+    threads: int,
+    first_blocks: Sequence[int],
+) -> WorkList:
+    """The arrays of one kernel, laid out for the backends."""
+    return WorkList(kernel, params, states, labels, gradient_labels, threads, first_blocks)
+
+
+def check_together(works: Sequence[WorkList]) -> None:
+    """Nothing: all of host memory is one."""

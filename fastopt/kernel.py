@@ -1,0 +1,92 @@
+"""A kernel as a thing: all that decides what is compiled, before any backend sees it.
+
+The text of a rule, what precedes it (`fastopt.rules.prologue`), the dtype that it computes in, and how each of its arrays lies in memory
+(`fastopt.storage`). What the backends derive of a kernel is kept with it (`once_for_each`): source, fingerprint, address.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from fastopt.rules.entry import Rule, once_for_each
+from fastopt.storage import STORAGES, Storage
+from fastopt.transcribe import LoopBody, loop_body
+
+__all__ = ["AHEAD", "Kernel", "kernel_of"]
+
+AHEAD = (
+    ("float32", "float32", "float32"),
+    ("float64", "float64", "float64"),
+    ("bfloat16", "bfloat16", "float32"),
+    ("float32", "float32", "bfloat16"),
+)
+"""Storage of parameters, gradients and states for which kernels are compiled when fastopt is installed; others are when first used."""
+
+
+@dataclass(frozen=True, eq=False)  # made once for a rule and its storages, and so equal to itself alone
+class Kernel:
+    """One step of one rule on arrays that lie in memory in one way.
+
+    Attributes
+    ----------
+    rule, coupled
+        The update, and whether the weight decay goes through the gradient before it.
+    storages
+        Of each stream of the body: p, g, then the states.
+    derived
+        What others have worked out of it and keep with it.
+    """
+
+    rule: Rule
+    coupled: bool
+    storages: tuple[Storage, ...]
+    derived: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def body(self) -> LoopBody:
+        """The arithmetic of one element."""
+        return loop_body(self.rule, self.coupled)
+
+    @cached_property
+    def compute(self) -> str:
+        """The dtype that it computes in."""
+        return self.storages[0].compute
+
+    @property
+    def gradient(self) -> Storage:
+        """How gradients lie in memory."""
+        return self.storages[1]
+
+    @cached_property
+    def name(self) -> str:
+        """The body's name and, joined, the storages: one where all are alike, else those of p, g and each state."""
+        names = [storage.name for storage in self.storages]
+        return "_".join([self.body.name, *(names[:1] if len(set(names)) == 1 else names)])
+
+    @cached_property
+    def type_numbers(self) -> list[int]:
+        """NumPy's numbers of the dtypes of p, g and each state."""
+        return [storage.dtype.num for storage in self.storages]
+
+    @cached_property
+    def scalar_count(self) -> int:
+        """How many scalars it takes, the prologue's two included."""
+        return len(self.body.scalars)
+
+    @cached_property
+    def bytes_per_parameter(self) -> int:
+        """The least memory traffic of a step: every array read once; the parameters and the states written once."""
+        return 2 * sum(storage.itemsize for storage in self.storages) - self.gradient.itemsize
+
+
+@once_for_each
+def kernel_of(rule: Rule, coupled: bool, parameter: str, gradient: str, state: str) -> Kernel:
+    """The kernel of a rule for parameters, gradients and states of these storages, by name."""
+    return _kernel(rule, coupled, parameter, gradient, *(state for _ in rule.states))
+
+
+@once_for_each
+def _kernel(rule: Rule, coupled: bool, *storages: str) -> Kernel:
+    return Kernel(rule, coupled, tuple(STORAGES[name] for name in storages))

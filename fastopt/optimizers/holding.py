@@ -1,0 +1,240 @@
+"""What an optimizer holds: arrays in groups, their states and the plan of a step; how that is built, changed, saved and taken over."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from fastopt import arguments, backends, checkpoint, memory
+from fastopt.optimizers import groups as grouping
+from fastopt.optimizers import shares, state_dict
+from fastopt.optimizers.construction import OPTIONS
+from fastopt.optimizers.shares import Share
+from fastopt.plan import Plan
+from fastopt.rules.family import Family, Settled
+from fastopt.slots import Slot
+from fastopt.structure import Structure
+
+__all__ = ["Holding"]
+
+NONFINITE = ("propagate", "skip", "raise")
+
+
+class Holding:
+    """The arrays of an optimizer and all that belongs to them; `Optimizer` makes steps on it.
+
+    Every change is made as a whole, or not at all where it raises.
+    """
+
+    family: ClassVar[Family | None] = None
+    """What a named optimizer is made of: its constructor takes the family's arguments."""
+
+    def _begin(self, params: Any, family: Family, given: dict[str, Any], options: dict[str, Any]) -> None:
+        """What every constructor comes to: the arguments of a family that were given, and every other option by its name."""
+        own = dict(options)
+        self._family = family
+        self._given = {**given, **{name: own.pop(name) for name in shares.STORAGE}}
+        self._build(*grouping.divided(params, own.pop("groups")), **own)
+
+    def _build(
+        self,
+        structure: Structure,
+        arrays: list[Any],
+        divided: list[tuple[list[int], dict[str, Any]]],
+        grouped: bool,
+        *,
+        max_norm: float | None,
+        nonfinite: str,
+        backend: str,
+        num_threads: int | None,
+    ) -> None:
+        self._nonfinite = arguments.choice(nonfinite, "nonfinite", NONFINITE)
+        self._max_norm = None if max_norm is None else arguments.max_norm(max_norm)
+        self._num_threads = num_threads
+        self._steps = 0
+        self._grad_norm: Any = None
+        self._structure, self._params, self._grouped = structure, arrays, grouped
+        self._shares = [shares.taken(positions, {**self._given, **options}, self._settle) for positions, options in divided]
+        labels = structure.labels("params")
+        self._memory = memory.of(arrays, labels)
+        self._views = self._memory.views(arrays, labels)
+        if self._nonfinite != "propagate" and self._memory is not memory.host:
+            raise ValueError(f"nonfinite: expected 'propagate' for arrays in {self._memory.name}, received {self._nonfinite!r}")
+        self._kernels = shares.kernels(self._shares, self._views, structure)
+        self._backend_name, self._backend = backends.choose(backend, dict.fromkeys(self._kernels), self._memory)
+        self._threads = self._backend.thread_count(num_threads)
+        self._states: list[tuple[Any, ...]] = [()] * len(arrays)
+        for share in self._shares:
+            self._make_states(share)
+        slots = [Slot(share.rule, share.settings) for share in self._shares]
+        self._lay_out([slots[k] for k in shares.share_of(self._shares, len(arrays))])
+
+    def _settle(self, given: Mapping[str, Any]) -> Settled:
+        return self._family.settle(given, beside=("params", "rule", *OPTIONS))
+
+    def _make_states(self, share: Share, before: Sequence[Mapping[str, Any]] | None = None) -> None:
+        made = shares.states(share, [self._views[i] for i in share.positions], self._memory, before)
+        for i, own in zip(share.positions, made, strict=True):
+            self._states[i] = own
+
+    def _lay_out(self, slots: Sequence[Slot]) -> None:
+        """Gets ready to step. Raises ValueError where arrays overlap or lie on different devices."""
+        self._plan = Plan(self._memory, self._backend, self._structure, self._views, self._states, self._kernels, slots, self._threads)
+        self._only = self._plan.batches[0] if len(self._plan.batches) == 1 else None
+        flat = self._structure.kind == "sequence" and not self._structure.parts
+        self._list_of = self._structure.length if flat else None
+        self._counts = self._memory is memory.host  # elsewhere a step may be recorded instead of made
+        self._plain = self._nonfinite == "propagate" and self._max_norm is None
+        if self._max_norm is not None and self._memory is not memory.host:
+            self._plan.get_ready_to_clip()
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Adds parameters `{"params": ..., **options}`, with states of their initial values and a step count of their own.
+
+        Gradients come as a list with an entry for each group from then on. Raises TypeError or ValueError, with nothing changed.
+        """
+        structure, arrays, options = grouping.one(group, "group")
+        start = len(self._params)
+        share = shares.taken(list(range(start, start + len(arrays))), {**self._given, **options}, self._settle)
+        parts = self._structure.parts if self._grouped else (self._structure,)
+        whole = Structure.together([*parts, structure])
+        labels = structure.labels("group['params']")
+        if memory.of([*self._params, *arrays], whole.labels("params")) is not self._memory:
+            raise TypeError(f"group['params']: expected arrays in {self._memory.name}, as those before; received others")
+        views = self._memory.views(arrays, labels)
+        slot = Slot(share.rule, share.settings)
+        with self._unless_it_fails():
+            self._structure, self._grouped = whole, True
+            self._params, self._views = [*self._params, *arrays], [*self._views, *views]
+            self._states = [*self._states, *([()] * len(arrays))]
+            self._shares = [*self._shares, share]
+            self._kernels = shares.kernels(self._shares, self._views, whole)
+            self._make_states(share)
+            self._lay_out([*self._plan.slot_of, *(slot for _ in arrays)])
+
+    def configure(self, **changes: Any) -> None:
+        """Changes the learning rate or other arguments of all groups from the next step on; all of them or, on an error, none.
+
+        What the constructor refuses is refused in the same words. Where a change asks for another form (AMSGrad, say), states go on by
+        their names, and those that were not kept before begin.
+        """
+        self._configure(range(len(self._shares)), changes)
+
+    def _configure(self, which: Iterable[int], changes: Mapping[str, Any]) -> None:
+        changed = list(self._shares)
+        for k in which:
+            changed[k] = changed[k].changed(changes)
+            if changed[k].state is not self._shares[k].state:
+                raise ValueError(f"state_dtype: expected {self._shares[k].values['state_dtype']!r}, as the states are; received another")
+        self._apply(changed)
+
+    def _apply(self, changed: list[Share]) -> None:
+        """Takes these groups in the place of the present ones, which have the same arrays."""
+        kernels = shares.kernels(changed, self._views, self._structure)
+        slots = []
+        of = shares.share_of(changed, len(self._params))
+        made: dict[tuple[int, int], Slot] = {}
+        for slot, k in zip(self._plan.slot_of, of, strict=True):
+            key = id(slot), k
+            if key not in made:
+                same = slot.rule is changed[k].rule
+                made[key] = Slot(changed[k].rule, changed[k].settings, slot.steps, slot.memory if same else None)
+            slots.append(made[key])
+        with self._unless_it_fails():
+            before, self._shares = self._shares, changed
+            if kernels == self._kernels:
+                self._plan.replace(slots)
+                return
+            self._kernels, self._states = kernels, list(self._states)
+            for old, new in zip(before, changed, strict=True):
+                if old.rule is not new.rule:
+                    self._make_states(new, [dict(zip(old.rule.states, self._states[i], strict=True)) for i in new.positions])
+            self._lay_out(slots)
+
+    @contextmanager
+    def _unless_it_fails(self) -> Iterator[None]:
+        """Everything as it was, if what is done within raises."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a run needs to go on, as a dictionary (`fastopt.optimizers.state_dict`): states are copies in NumPy arrays.
+
+        On a device this waits for it. What it returns is the same for host and device, and either takes the other's.
+        """
+        return {**self._exported(), "state": {name: self._structure.restore(values) for name, values in self.flat_state().items()}}
+
+    def flat_state(self) -> dict[str, list[Any]]:
+        """Each state by name, as copies in NumPy arrays, one for each parameter in their order (None where its rule has no such state)."""
+        return state_dict.flat(self._shares, self._states, self._memory)
+
+    def _exported(self) -> dict[str, Any]:
+        return state_dict.export(self._steps, self._shares, self._plan.slot_of)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes over what `state_dict` gave; checked as a whole before anything is written.
+
+        Raises TypeError or ValueError for a state of another rule, structure, shape or dtype.
+        """
+        self._take(state_dict, self._structure)
+
+    def _take(self, given: Any, structure: Structure) -> None:
+        found = state_dict.checked(given, self._shares, self._states, structure)
+        changed = [share.changed(values) for share, values in zip(self._shares, found.values, strict=True)]
+        for k, (share, new) in enumerate(zip(self._shares, changed, strict=True)):
+            if new.rule is not share.rule:
+                raise ValueError(f"state_dict['groups'][{k}]: expected arguments of rule {share.rule.name!r}, received {new.rule.name!r}'s")
+        self._apply(changed)  # the last that can fail: another weight decay may ask for another kernel
+        for share in self._shares:
+            for i in share.positions:
+                for name, own in zip(share.rule.states, self._states[i], strict=True):
+                    self._memory.assign(own, found.states[name][i])
+        of = shares.share_of(self._shares, len(self._params))
+        slots: dict[tuple[Any, ...], Slot] = {}
+        for i, k in enumerate(of):
+            key = k, found.steps_of[i], found.memory_of[i]
+            if key not in slots:
+                slots[key] = Slot(self._shares[k].rule, self._shares[k].settings, *key[1:])
+            self._plan.slot_of[i] = slots[key]
+        self._plan.replace(self._plan.slot_of)
+        self._steps = found.steps
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes `state_dict()` to a safetensors file, whole or not at all; parameters are not in it."""
+        checkpoint.save(self.flat_state(), self._exported(), list(self._structure.labels("params")), path)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Takes over what `save` wrote. Raises TypeError or ValueError, with nothing changed, for a file that does not fit."""
+        found = checkpoint.load(path, list(self._structure.labels("params")))
+        restored = {name: self._structure.restore(values) for name, values in found["state"].items()}
+        self.load_state_dict({**found, "state": restored})
+
+    def __getstate__(self) -> dict[str, Any]:
+        # addresses are of this process and of these arrays: a copy is laid out anew
+        return {
+            "params": self._params,
+            "structure": self._structure,
+            "grouped": self._grouped,
+            "rule": self._shares[0].rule,
+            "given": self._given,
+            "groups": [(share.positions, share.values) for share in self._shares],
+            "options": {
+                "max_norm": self._max_norm,
+                "nonfinite": self._nonfinite,
+                "backend": self._backend_name,
+                "num_threads": self._num_threads,
+            },
+            "state_dict": self.state_dict(),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._family, self._given = type(self).family or Family.of(state["rule"]), state["given"]
+        self._build(state["structure"], state["params"], state["groups"], state["grouped"], **state["options"])
+        self.load_state_dict(state["state_dict"])

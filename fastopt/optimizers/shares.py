@@ -1,0 +1,144 @@
+"""What an optimizer keeps of each group: its arguments, the kernel of each of its arrays, and their states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastopt import storage
+from fastopt.kernel import Kernel, kernel_of
+from fastopt.memory import Memory
+from fastopt.rules.entry import COPY, Rule
+from fastopt.rules.family import Settled
+from fastopt.settings import Settings
+from fastopt.storage import STORAGES, Storage
+from fastopt.structure import Structure
+
+__all__ = ["STORAGE", "Share", "kernels", "share_of", "states", "taken"]
+
+STORAGE = ("state_dtype", "grad_dtype")
+"""The arguments that say how states and gradients lie in memory, which no family knows of."""
+
+
+@dataclass(slots=True)
+class Share:
+    """A group.
+
+    Attributes
+    ----------
+    positions
+        Of its arrays among all.
+    settled
+        Its arguments and what they come to; the learning rate may have been set since, in its settings.
+    state, gradient
+        How states and gradients lie in memory; None for the compute dtype, and for the parameter's own.
+    """
+
+    positions: list[int]
+    settled: Settled
+    state: Storage | None
+    gradient: Storage | None
+
+    @property
+    def rule(self) -> Rule:
+        """The update rule."""
+        return self.settled.rule
+
+    @property
+    def settings(self) -> Settings:
+        """What a step needs to know besides the arrays."""
+        return self.settled.settings
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every argument by its name, as the next step uses it."""
+        storages = (None if found is None else found.name for found in (self.state, self.gradient))
+        return {**self.settled.values, "lr": self.settings.lr, **dict(zip(STORAGE, storages, strict=True))}
+
+    def changed(self, changes: Mapping[str, Any]) -> Share:
+        """The same group with some arguments changed. Raises TypeError or ValueError."""
+        own = Settled(self.settled.family, self.rule, {**self.settled.values, "lr": self.settings.lr}, self.settings)
+        given = {**{name: self.values[name] for name in STORAGE}, **changes}
+        return taken(self.positions, given, own.changed)
+
+    def state_of(self, own: Storage) -> Storage:
+        """How the states beside a parameter lie in memory."""
+        return STORAGES[own.compute] if self.state is None else self.state
+
+
+def taken(positions: list[int], given: Mapping[str, Any], settle: Callable[[Mapping[str, Any]], Settled]) -> Share:
+    """A group of these arguments, checked; `settle` takes all but those of storage."""
+    own = dict(given)
+    state, gradient = (
+        None if value is None else storage.find(value, name) for name, value in [(name, own.pop(name, None)) for name in STORAGE]
+    )
+    return Share(positions, settle(own), state, gradient)
+
+
+def share_of(shares: Sequence[Share], count: int) -> list[int]:
+    """Of each of so many arrays the number of its group."""
+    found = [0] * count
+    for k, share in enumerate(shares):
+        for i in share.positions:
+            found[i] = k
+    return found
+
+
+def kernels(shares: Sequence[Share], views: Sequence[Any], structure: Structure) -> list[Kernel]:
+    """Of each array its kernel. Raises ValueError for storage that does not go with an array's."""
+    found: dict[int, Kernel] = {}
+    for share in shares:
+        by_dtype: dict[np.dtype[Any], Kernel] = {}
+        for i in share.positions:
+            dtype = views[i].dtype
+            if dtype not in by_dtype:
+                by_dtype[dtype] = _kernel(share, _storage(views[i]), structure.label(i, "params"))
+            found[i] = by_dtype[dtype]
+    return [found[i] for i in range(len(views))]
+
+
+def _kernel(share: Share, own: Storage, label: str) -> Kernel:
+    state, gradient = share.state_of(own), own if share.gradient is None else share.gradient
+    for name, chosen in (("state_dtype", state), ("grad_dtype", gradient)):
+        if chosen.compute != own.compute:
+            raise ValueError(
+                f"{name}: expected one that is computed with in {own.compute}, as {label} of {own.name} is, received {chosen.name}"
+            )
+    return kernel_of(share.rule, share.settings.coupled, own.name, gradient.name, state.name)
+
+
+def _storage(view: Any) -> Storage:
+    found = storage.of(view.dtype)
+    assert found is not None
+    return found
+
+
+def states(share: Share, views: Sequence[Any], memory: Memory, before: Sequence[Mapping[str, Any]] | None = None) -> list[tuple[Any, ...]]:
+    """The states of these arrays of a group, of their initial values; those that stand in `before` by name stay as they are."""
+    names = share.rule.states
+    values = [share.rule.initial(name, share.settings.hyperparameters) for name in names]
+    dtypes: dict[np.dtype[Any], np.dtype[Any]] = {}
+    found = []
+    for k, view in enumerate(views):
+        dtype = dtypes.get(view.dtype)
+        if dtype is None:
+            dtype = dtypes[view.dtype] = share.state_of(_storage(view)).dtype
+        if before is None:
+            found.append(tuple([_state(value, view, dtype, memory) for value in values]))
+        else:
+            kept = before[k]
+            own = [kept[name] if name in kept else _state(value, view, dtype, memory) for name, value in zip(names, values, strict=True)]
+            found.append(tuple(own))
+    return found
+
+
+def _state(value: Any, view: Any, dtype: np.dtype[Any], memory: Memory) -> Any:
+    state = memory.zeros_beside(view, dtype)
+    if value is COPY:
+        memory.assign(state, memory.to_host(view).astype(dtype))
+    elif value:
+        memory.assign(state, np.full(view.shape, value, dtype))
+    return state

@@ -1,0 +1,147 @@
+"""Everything a run needs to go on, as a dictionary: taken from an optimizer, and checked as a whole before one takes it over.
+
+steps    how many were made
+groups   of each group its rule, all its arguments, and the positions of its parameters
+slots    for the parameters at these positions: how many steps they made, and what the scalars of their rule remember
+state    each state by name, in the structure of the parameters (None where a parameter's rule has none of that name)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastopt import arguments
+from fastopt.host import arrays
+from fastopt.memory import Memory
+from fastopt.optimizers.shares import Share
+from fastopt.slots import Slot
+from fastopt.structure import Structure
+
+__all__ = ["Checked", "checked", "export", "names"]
+
+KEYS = ("steps", "groups", "slots", "state")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A dictionary that fits: steps, of each group its arguments, of each parameter its steps and memory, and each state by name."""
+
+    steps: int
+    values: list[dict[str, Any]]
+    steps_of: list[int]
+    memory_of: list[tuple[float, ...]]
+    states: dict[str, list[Any]]
+
+
+def names(shares: Sequence[Share]) -> list[str]:
+    """The states that there are in any group."""
+    return list(dict.fromkeys(name for share in shares for name in share.rule.states))
+
+
+def flat(shares: Sequence[Share], states: Sequence[Sequence[Any]], memory: Memory) -> dict[str, list[NDArray[Any] | None]]:
+    """Each state by name as copies in host memory, one for each parameter."""
+    found: dict[str, list[NDArray[Any] | None]] = {name: [None] * len(states) for name in names(shares)}
+    for share in shares:
+        for i in share.positions:
+            for name, state in zip(share.rule.states, states[i], strict=True):
+                found[name][i] = memory.to_host(state)
+    return found
+
+
+def export(steps: int, shares: Sequence[Share], slots: Sequence[Slot]) -> dict[str, Any]:
+    """All but the states."""
+    groups = [{"rule": share.rule.name, **share.values, "params": list(share.positions)} for share in shares]
+    by_slot: dict[tuple[Any, ...], list[int]] = {}
+    for i, slot in enumerate(slots):
+        by_slot.setdefault((slot.steps, tuple(slot.rule.memory), slot.memory), []).append(i)
+    kept = [
+        {"steps": made, "memory": dict(zip(remembered, values, strict=True)), "params": positions}
+        for (made, remembered, values), positions in by_slot.items()
+    ]
+    return {"steps": steps, "groups": groups, "slots": kept}
+
+
+def checked(given: Any, shares: Sequence[Share], states: Sequence[Sequence[Any]], structure: Structure) -> Checked:
+    """What a dictionary holds. Raises TypeError or ValueError for one of another rule, structure, shape or dtype."""
+    if not isinstance(given, Mapping) or set(given) != set(KEYS):
+        raise ValueError(f"state_dict: expected a mapping with {', '.join(KEYS)}; received {_keys(given)}")
+    steps = arguments.whole_number(given["steps"], "state_dict['steps']", 0)
+    values = _groups(given["groups"], shares)
+    steps_of, memory_of = _slots(given["slots"], shares, len(states))
+    return Checked(steps, values, steps_of, memory_of, _states(given["state"], shares, states, structure))
+
+
+def _groups(given: Any, shares: Sequence[Share]) -> list[dict[str, Any]]:
+    if not isinstance(given, Sequence) or len(given) != len(shares):
+        raise ValueError(f"state_dict['groups']: expected {len(shares)} groups, received {_count(given)}")
+    found = []
+    for k, (group, share) in enumerate(zip(given, shares, strict=True)):
+        label = f"state_dict['groups'][{k}]"
+        expected = {"rule", "params", *share.values}
+        if isinstance(group, Mapping) and group.get("rule", share.rule.name) != share.rule.name:
+            raise ValueError(f"{label}['rule']: expected {share.rule.name!r}, received {group['rule']!r}")
+        if not isinstance(group, Mapping) or set(group) != expected:
+            raise ValueError(f"{label}: expected a mapping with {', '.join(sorted(expected))}; received {_keys(group)}")
+        if list(group["params"]) != share.positions:
+            raise ValueError(f"{label}['params']: expected the positions of its {len(share.positions)} parameters, received others")
+        for name in ("state_dtype", "grad_dtype"):
+            if group[name] != share.values[name]:
+                raise ValueError(f"{label}[{name!r}]: expected {share.values[name]!r}, received {group[name]!r}")
+        found.append({name: group[name] for name in share.values})
+    return found
+
+
+def _slots(given: Any, shares: Sequence[Share], count: int) -> tuple[list[int], list[tuple[float, ...]]]:
+    label = "state_dict['slots']"
+    remembered: list[tuple[str, ...]] = [()] * count
+    for share in shares:
+        for i in share.positions:
+            remembered[i] = tuple(share.rule.memory)
+    steps_of, memory_of = [-1] * count, [()] * count  # type: tuple[list[int], list[tuple[float, ...]]]
+    if not isinstance(given, Sequence):
+        raise TypeError(f"{label}: expected a sequence, received {type(given).__name__}")
+    for k, slot in enumerate(given):
+        if not isinstance(slot, Mapping) or set(slot) != {"steps", "memory", "params"} or not isinstance(slot["memory"], Mapping):
+            raise ValueError(f"{label}[{k}]: expected a mapping with steps, memory, params; received {_keys(slot)}")
+        made = arguments.whole_number(slot["steps"], f"{label}[{k}]['steps']", 0)
+        for i in slot["params"]:
+            if not isinstance(i, int) or not 0 <= i < count or steps_of[i] >= 0:
+                raise ValueError(f"{label}[{k}]['params']: expected positions of parameters, each once; received {i!r}")
+            if set(slot["memory"]) != set(remembered[i]):
+                raise ValueError(f"{label}[{k}]['memory']: expected {list(remembered[i])}, received {list(slot['memory'])}")
+            steps_of[i] = made
+            memory_of[i] = tuple(arguments.real(slot["memory"][name], f"{label}[{k}]['memory'][{name!r}]") for name in remembered[i])
+    if -1 in steps_of:
+        raise ValueError(f"{label}: expected the steps of every parameter, received none for the one at {steps_of.index(-1)}")
+    return steps_of, memory_of
+
+
+def _states(given: Any, shares: Sequence[Share], states: Sequence[Sequence[Any]], structure: Structure) -> dict[str, list[Any]]:
+    expected = names(shares)
+    if not isinstance(given, Mapping) or set(given) != set(expected):
+        raise ValueError(f"state_dict['state']: expected a mapping with {expected}; received {_keys(given)}")
+    found = {name: structure.flatten(given[name], f"state_dict['state'][{name!r}]") for name in expected}
+    for share in shares:
+        for i in share.positions:
+            for name in expected:
+                label = structure.label(i, f"state_dict['state'][{name!r}]")
+                value = found[name][i]
+                if name not in share.rule.states:
+                    if value is not None:
+                        raise ValueError(f"{label}: expected None, as rule {share.rule.name!r} has no such state; received an array")
+                    continue
+                own = states[i][share.rule.states.index(name)]
+                arrays.copied_from(value, label, own, structure.label(i, "params"))
+    return found
+
+
+def _keys(value: Any) -> str:
+    return str(list(value)) if isinstance(value, Mapping) else type(value).__name__
+
+
+def _count(value: Any) -> str:
+    return str(len(value)) if isinstance(value, Sequence) else type(value).__name__

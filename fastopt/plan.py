@@ -1,0 +1,199 @@
+"""A plan: all arrays of an optimizer laid out for steps, one call a kernel.
+
+Tensors of one kernel are a batch, whatever groups they belong to. Each tensor has a slot, its group's settings and its own step count
+(`fastopt.slots`), and takes that slot's row of the table of scalars; one that has no gradient this time has none, and stays as it is.
+Overlap, device and stream are checked once, for the whole plan.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt import backends
+from fastopt.extents import Extents
+from fastopt.global_norm import BLOCK
+from fastopt.host.norm import total
+from fastopt.kernel import Kernel
+from fastopt.memory import Memory
+from fastopt.slots import Slot
+from fastopt.structure import Structure
+
+__all__ = ["Batch", "Plan"]
+
+
+@dataclass(slots=True)
+class Batch:
+    """The tensors of one kernel: where they stand among all, their work list, what runs it, and the slots of the coming step."""
+
+    positions: list[int]
+    work: Any
+    runner: Any
+    slots: list[Slot] = field(default_factory=list)
+    gather: Any = None
+    run: Any = None
+    """Methods of the work list and the runner, found already."""
+
+
+class Plan:
+    """Batches over views, states and slots.
+
+    Parameters
+    ----------
+    memory, backend
+        Where the arrays lie, and what runs the steps.
+    structure
+        What the arrays are called.
+    views, states
+        Each parameter as a kernel needs it, and its states in the order of its rule.
+    kernels, slots
+        Of each parameter. A slot may be shared, and is replaced when its tensors part.
+    threads
+        The most that share a batch.
+
+    Raises ValueError if any two of the arrays overlap, or lie on different devices.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        backend: backends.Backend,
+        structure: Structure,
+        views: Sequence[Any],
+        states: Sequence[Sequence[Any]],
+        kernels: Sequence[Kernel],
+        slots: Sequence[Slot],
+        threads: int,
+    ) -> None:
+        self._memory = memory
+        self._clipping: Any = None
+        self.slot_of = list(slots)
+        self.active: list[Slot] = []
+        blocks = [0, *accumulate(-(-view.size // BLOCK) for view in views)]
+        self._blocks = blocks[-1]
+        by_kernel: dict[Kernel, list[int]] = {}
+        for i, kernel in enumerate(kernels):
+            by_kernel.setdefault(kernel, []).append(i)
+        self.batches: list[Batch] = []
+        for kernel, positions in by_kernel.items():
+            labels, gradients = (structure.labels(argument, positions) for argument in ("params", "grads"))
+            params, own, first_blocks = [views[i] for i in positions], [states[i] for i in positions], [blocks[i] for i in positions]
+            work = memory.work_list(kernel, params, own, labels, gradients, threads, first_blocks)
+            self.batches.append(Batch(positions, work, backend.prepare(kernel, work)))
+        if len(self.batches) > 1:
+            memory.check_together([batch.work for batch in self.batches])
+            written = Extents.together([batch.work.extents for batch in self.batches])
+            for batch in self.batches:
+                batch.work.guard(written)
+        for batch in self.batches:
+            batch.gather, batch.run = batch.work.gather, batch.runner.run
+        self._settle()
+
+    def share(self, batch: Batch, gradients: list[Any]) -> list[Any]:
+        """Those of a batch."""
+        return gradients if len(self.batches) == 1 else [gradients[i] for i in batch.positions]
+
+    def take(self, gradients: list[Any], stream: Any = None) -> None:
+        """Takes the gradients of the coming step, and the stream to run on. Raises TypeError or ValueError for one that cannot be used."""
+        changed = False
+        for batch in self.batches:
+            share = self.share(batch, gradients)
+            if stream is not None or not batch.work.gather(share):
+                batch.work.refresh(share, stream)
+            changed = changed or batch.work.absent[-1]
+        if changed:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Gives every tensor that has a gradient a slot: one for all of a group that made as many steps, and that no other one is in."""
+        renewed: dict[tuple[Any, ...], Slot] = {}
+        instead: dict[Slot, Slot] = {}
+        slot_of = list(self.slot_of)
+        for batch in self.batches:
+            absent = batch.work.absent.tolist()
+            places: dict[Slot, int] = {}
+            column = [-1] * len(batch.positions)
+            for k, i in enumerate(batch.positions):
+                if absent[k]:
+                    continue
+                before = slot_of[i]
+                slot = instead.get(before)
+                if slot is None:
+                    key = id(before.settings), before.steps, before.memory
+                    slot = instead[before] = renewed.setdefault(key, before.apart())
+                slot_of[i] = slot
+                column[k] = places.setdefault(slot, len(places))
+            batch.slots = list(places)
+            batch.work.slots[:] = column
+            batch.work.absent[-1] = 0
+        self.slot_of, self.active = slot_of, list(renewed.values())
+
+    def replace(self, slots: Sequence[Slot]) -> None:
+        """Takes other slots for the parameters, of the same kernels."""
+        self.slot_of = list(slots)
+        self._settle()
+
+    def advance(self, grad_scale: float, stream: Any) -> None:
+        """Hands a captured step the scalars of the coming one, on a device, and counts it."""
+        for batch in self.batches:
+            batch.work.choose_stream(stream)
+        changed = [batch.work.as_captured() for batch in self.batches]
+        if any(changed):
+            self._settle()
+        for batch in self.batches:
+            if batch.slots:
+                batch.runner.advance(batch.slots, grad_scale)
+        if self._clipping is not None:
+            self._clipping.advance(grad_scale)
+        self.count()
+
+    @property
+    def recording(self) -> bool:
+        """Whether the coming step is captured into a graph, and so not made now."""
+        return any(batch.work.recording for batch in self.batches)
+
+    def all_finite(self, gradients: list[Any]) -> bool:
+        """Whether every element of every gradient is finite."""
+        return all(batch.runner.all_finite(self.share(batch, gradients)) for batch in self.batches if batch.slots)
+
+    def norm(self, gradients: list[Any]) -> float:
+        """The root of the sum of the squares of all elements of all gradients, in float64.
+
+        Summed over blocks of 256 elements, in the order of the parameters and in one that is fixed within a block, so that it is the same
+        to the last bit on every backend and for every thread count.
+        """
+        sums: NDArray[np.float64] = np.empty(self._blocks)
+        for batch in self.batches:
+            batch.runner.squares(self.share(batch, gradients), sums)
+        return math.sqrt(total(sums))
+
+    def get_ready_to_clip(self) -> None:
+        """Makes what clips gradients on a device, which cannot be made while a graph is captured."""
+        if self._clipping is None:
+            if self.recording:
+                raise RuntimeError(
+                    "max_norm: expected a clipped step, or an optimizer with max_norm, before one is captured in a CUDA graph"
+                )
+            self._clipping = self._memory.clipping([batch.work for batch in self.batches], self._blocks)
+
+    def clip(self, grad_scale: float, max_norm: float) -> Any:
+        """Has a device clip the gradients that were taken last; what to hand to `run` for that, which can say the norm when it is known."""
+        self.get_ready_to_clip()
+        return self._clipping([(batch.runner, batch.slots) for batch in self.batches], grad_scale, max_norm)
+
+    def run(self, gradients: list[Any], grad_scale: float, clip: Any) -> None:
+        """One step, on the gradients that were taken last; not counted yet."""
+        for batch in self.batches:
+            if batch.slots:
+                batch.runner.run(self.share(batch, gradients), batch.slots, grad_scale, clip)
+
+    def count(self) -> None:
+        """Counts a step that was made, for the tensors that had a gradient."""
+        for slot in self.active:
+            slot.advance()

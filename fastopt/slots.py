@@ -1,0 +1,75 @@
+"""What tensors that are stepped alike have in common: a slot. A row of the work list takes the scalars of its tensor's slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastopt.rules.entry import Rule
+from fastopt.settings import Settings
+
+__all__ = ["Slot"]
+
+
+class Slot:
+    """The settings of a group, how many steps its tensors made, and what the scalars of its rule remember from step to step.
+
+    Attributes
+    ----------
+    rule, settings
+        Those of the group.
+    steps
+        Made so far.
+    memory
+        Host scalars that a rule keeps from step to step (`Rule.memory`), after that many steps.
+    coming
+        The same after the step whose scalars were asked for last.
+    bound, bound_for
+        The `scalars` of a rule without a memory, with the hyperparameters of these settings.
+    """
+
+    __slots__ = ("bound", "bound_for", "coming", "memory", "rule", "settings", "steps")
+
+    def __init__(self, rule: Rule, settings: Settings, steps: int = 0, memory: tuple[float, ...] | None = None) -> None:
+        self.rule, self.settings, self.steps = rule, settings, steps
+        self.memory = tuple(rule.memory.values()) if memory is None else memory
+        self.bound_for: Settings | None = None
+        self.bound: Callable[..., Any] = rule.scalars
+        self.coming = self.memory
+
+    def scalars(self) -> tuple[float, ...]:
+        """The rule's scalars of the coming step, in float64."""
+        settings = self.settings
+        if self.memory:
+            found: tuple[float, ...]
+            found, self.coming = self.rule.scalars(self.steps + 1, settings.lr, *self.memory, **settings.hyperparameters)
+            return found
+        if settings is not self.bound_for:
+            # in this order: another thread that steps the same optimizer must not take the old scalars for the new settings'
+            self.bound = self.rule.scalars_with(settings.hyperparameters)
+            self.bound_for = settings
+        found = self.bound(self.steps + 1, settings.lr)
+        return found
+
+    def scalars_once(self) -> tuple[float, ...]:
+        """The same, for a slot that is made for one step: nothing is got ready for others."""
+        settings = self.settings
+        found = self.rule.scalars(self.steps + 1, settings.lr, *self.memory, **settings.hyperparameters)
+        if not self.memory:
+            return found
+        values: tuple[float, ...]
+        values, self.coming = found
+        return values
+
+    def all_scalars(self, grad_scale: float, clip: float) -> tuple[float, ...]:
+        """Those of a compiled kernel: the rule's, then the prologue's."""
+        return (*self.scalars(), self.settings.direction * clip / grad_scale, self.settings.decay)
+
+    def advance(self) -> None:
+        """Counts a step that was made."""
+        self.steps += 1
+        self.memory = self.coming
+
+    def apart(self) -> Slot:
+        """Another slot that stands where this one does."""
+        return Slot(self.rule, self.settings, self.steps, self.memory)

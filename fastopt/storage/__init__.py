@@ -1,0 +1,144 @@
+"""How a number lies in memory, apart from the arithmetic: the types that parameters, gradients and states may be kept in.
+
+Arithmetic runs in a compute dtype: float64 for float64 parameters, float32 for all others. A storage of fewer bytes is one entry
+here: its size, its dtype on the host, and two texts that turn its pattern of bits into float32's and back. Every backend
+takes them from here; NumPy's own conversions, by `dtype`, are the oracle.
+
+Narrow storage rounds to nearest even at each step. A number that is too large becomes an infinity, as IEEE says, and a NaN stays one.
+A moving average whose changes are below half a unit in the last place stands still: a second moment in bfloat16 follows
+its gradients at beta2 = 0.95, and does not at 0.999.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt.storage.bits import BitText, converted, parse, plus, times
+
+__all__ = ["STORAGES", "Storage", "find", "of"]
+
+
+@dataclass(frozen=True)
+class Storage:
+    """One type in memory.
+
+    Attributes
+    ----------
+    name
+        NumPy's name of its dtype.
+    itemsize
+        Bytes of an element.
+    load, store
+        Texts in the language of `fastopt.storage.bits`: from the pattern of an element to float32's, and back. None where elements
+        are computed with as they lie.
+    module
+        What defines the dtype, where NumPy itself does not.
+    """
+
+    name: str
+    itemsize: int
+    load: Callable[[int], int] | None = None
+    store: Callable[[int], int] | None = None
+    module: str | None = None
+
+    @property
+    def compute(self) -> str:
+        """The dtype that arithmetic on it runs in."""
+        return "float64" if self.name == "float64" else "float32"
+
+    @cached_property
+    def dtype(self) -> Any:
+        """Its dtype on the host. Raises ModuleNotFoundError where what defines it is not installed."""
+        if self.module is None:
+            return np.dtype(self.name)
+        try:
+            return np.dtype(getattr(import_module(self.module), self.name))
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(f"{self.name} on the host takes {self.module}: pip install 'fastopt[narrow]'") from error
+
+    @cached_property
+    def texts(self) -> tuple[BitText, BitText] | None:
+        """The two texts, parsed; None where there are none."""
+        return None if self.load is None or self.store is None else (parse(self.load), parse(self.store))
+
+    def decode(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Elements as numbers of the compute dtype; the array itself where they are that."""
+        if self.texts is None:
+            return values
+        with np.errstate(all="ignore"):  # a signalling NaN is read as any other
+            return values.astype(self.compute)
+
+    def encode(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Numbers of the compute dtype as elements."""
+        with np.errstate(all="ignore"):
+            return values.astype(self.dtype, copy=False)
+
+
+def _bfloat16_load(bits: int) -> int:
+    return bits << 16
+
+
+def _bfloat16_store(bits: int) -> int:
+    nearest = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return (bits >> 16) | 0x40 if (bits & 0x7FFFFFFF) > 0x7F800000 else nearest
+
+
+def _float16_load(bits: int) -> int:
+    magnitude = bits & 0x7FFF
+    normal = (magnitude << 13) + 0x38000000  # the exponent's bias is 15, and float32's 127
+    small = times(converted(magnitude), 0x33800000)  # in units of 2^-24
+    finite = small if magnitude < 0x400 else normal
+    number = (magnitude << 13) + 0x70000000 if magnitude >= 0x7C00 else finite
+    return number | ((bits & 0x8000) << 16)
+
+
+def _float16_store(bits: int) -> int:
+    magnitude = bits & 0x7FFFFFFF
+    nearest = ((magnitude - 0x38000000) + 0xFFF + ((magnitude >> 13) & 1)) >> 13
+    small = plus(magnitude, 0x3F000000) - 0x3F000000  # added to 1/2, whose last place is 2^-24
+    finite = small if magnitude < 0x38800000 else nearest
+    number = 0x7C00 if magnitude >= 0x477FF000 else finite
+    return (0x7E00 if magnitude > 0x7F800000 else number) | ((bits >> 16) & 0x8000)
+
+
+STORAGES: dict[str, Storage] = {
+    storage.name: storage
+    for storage in (
+        Storage("float32", 4),
+        Storage("float64", 8),
+        Storage("float16", 2, _float16_load, _float16_store),
+        Storage("bfloat16", 2, _bfloat16_load, _bfloat16_store, module="ml_dtypes"),
+    )
+}
+"""Every storage, by name."""
+
+_by_dtype: dict[np.dtype[Any], Storage | None] = {np.dtype(name): storage for name, storage in STORAGES.items() if storage.module is None}
+
+
+def of(dtype: np.dtype[Any]) -> Storage | None:
+    """The storage of a dtype, or None for one that there is no entry for (another byte order is another dtype)."""
+    if dtype not in _by_dtype:
+        storage = STORAGES.get(dtype.name)
+        _by_dtype[dtype] = storage if storage is not None and storage.dtype == dtype else None
+    return _by_dtype[dtype]
+
+
+def find(name: Any, argument: str) -> Storage:
+    """The storage that an argument names, by name or as a dtype. Raises TypeError or ValueError."""
+    if isinstance(name, str):
+        found = STORAGES.get(name)
+    else:
+        try:
+            found = of(np.dtype(name))
+        except TypeError:
+            raise TypeError(f"{argument}: expected one of {', '.join(STORAGES)} or a dtype, received {name!r}") from None
+    if found is None:
+        raise ValueError(f"{argument}: expected one of {', '.join(STORAGES)}; received {name!r}")
+    return found

@@ -1,0 +1,96 @@
+"""When the numba backend compiles, and that what was compiled of another text is not taken for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastopt
+from fastopt.rules.entry import RULES
+from tests.conftest import needed
+from tests.kernels import kernel
+
+pytest.importorskip("numba", reason="numba is not installed")
+
+from fastopt.backends import numba_backend
+
+# ruff: noqa: ANN202  -- rules are bare formulas
+# mypy: disable-error-code="no-untyped-def"
+
+
+@pytest.mark.usefixtures("nothing_derived", "without_launcher")
+def test_no_kernel_is_compiled_before_it_is_called(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("FASTOPT_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(numba_backend, "_modules", {})
+    optimizer = fastopt.Optimizer(np.ones(3), "sgd", backend="numba")
+    module: Any = numba_backend.module_of(kernel("sgd", dtype="float64"))
+    for dispatcher in (module.parallel, module.serial):
+        assert dispatcher.targetoptions["error_model"] == "numpy"
+        assert dispatcher.targetoptions["nogil"]
+        assert not dispatcher.signatures
+    optimizer.step(np.ones(3))
+    assert len(module.serial.signatures) == 1
+    assert not module.parallel.signatures, "the form for several threads was compiled for a step of one"
+
+
+def test_one_module_a_text() -> None:
+    assert numba_backend.module_of(kernel("adam")) is numba_backend.module_of(kernel("adam"))
+    kernels = [kernel("adam", coupled, dtype) for coupled in (False, True) for dtype in ("float32", "float64")]
+    kernels += [kernel("adam", gradient="bfloat16"), kernel("adam", state="bfloat16")]
+    assert len({id(numba_backend.module_of(own)) for own in kernels}) == 6
+
+
+def test_another_text_under_the_same_name_is_another_kernel() -> None:
+    import dataclasses
+
+    def sgd(p, g, lr):
+        return (p + lr * g,)
+
+    changed = dataclasses.replace(RULES["sgd"], update=sgd)
+    assert numba_backend.module_of(kernel(changed, dtype="float64")) is not numba_backend.module_of(kernel("sgd", dtype="float64"))
+    for rule, expected in ((RULES["sgd"], 0.5), (changed, 1.5)):
+        p = np.ones(1)
+        fastopt.Optimizer(p, rule, 0.5, backend="numba").step(np.ones(1))
+        assert p[0] == expected
+
+
+@pytest.mark.usefixtures("nothing_derived")
+def test_what_generated_modules_import_is_in_their_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numba's own cache looks at a module's file, and not at what it imports."""
+    before = numba_backend.module_of(kernel("sgd", dtype="float64"))
+    monkeypatch.setattr(numba_backend, "_primitives_fingerprint", lambda: "changed")
+    kernel("sgd", dtype="float64").derived.clear()
+    assert numba_backend.module_of(kernel("sgd", dtype="float64")) is not before
+
+
+@pytest.mark.usefixtures("nothing_derived")
+def test_the_version_of_numba_is_in_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("FASTOPT_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(numba_backend, "_modules", {})
+    numba_backend.module_of(kernel("sgd", dtype="float64"))
+    monkeypatch.setattr(numba_backend, "_numba_version", lambda: "99.9")
+    kernel("sgd", dtype="float64").derived.clear()
+    monkeypatch.setattr(numba_backend, "_modules", {})
+    numba_backend.module_of(kernel("sgd", dtype="float64"))
+    folders = sorted(path.name for path in tmp_path.iterdir())
+    assert len(folders) == 2
+    assert folders[1].startswith("numba-99.9-python")
+
+
+@pytest.mark.usefixtures("without_launcher")
+def test_numbas_own_threads_begin_at_their_own_threshold() -> None:
+    rule = RULES["adam"]
+    edge = numba_backend.PARALLEL_FROM // rule.bytes_per_parameter(4)
+    for size, several in ((edge - 1000, False), (edge + 1000, True)):
+        optimizer = fastopt.Adam(np.zeros(size, np.float32), backend="numba", num_threads=2)
+        runner = optimizer._plan.batches[0].runner
+        assert isinstance(runner, numba_backend.NumbaRunner)
+        assert runner.several is several
+
+
+def test_it_is_absent_where_numba_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed("numba")
+    monkeypatch.setattr(numba_backend.importlib.util, "find_spec", lambda name: None)
+    assert numba_backend.unavailable() == "numba is not installed"

@@ -1,0 +1,370 @@
+"""How many threads, and several at once: two Python threads that step, forks, spawned processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastopt
+from fastopt.host import threads
+from tests.conftest import LAUNCHINGS, needed
+
+# ruff: noqa: ANN202  -- rules are bare formulas
+
+LARGE = 150_000
+"""Elements: threads that share them have the time to meet."""
+
+PATIENCE = 240
+"""Seconds after which a process that waits for threads that are gone is taken for dead."""
+
+
+def test_available_counts_the_cores_of_this_process() -> None:
+    assert 1 <= threads.available() <= (os.cpu_count() or 1)
+
+
+def test_resolve_takes_the_argument_then_the_environment_then_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert threads.resolve(None) == threads.available()
+    assert threads.resolve(3) == 3
+    monkeypatch.setenv("FASTOPT_NUM_THREADS", "5")
+    assert threads.resolve(None) == 5
+    assert threads.resolve(2) == 2
+    monkeypatch.setenv("FASTOPT_NUM_THREADS", "")
+    assert threads.resolve(None) == threads.available()
+    assert threads.resolve(threads.MOST) == threads.MOST
+    # what is refused: tests/test_bad_calls.py
+
+
+def test_the_environment_reaches_the_work_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    for backend in ("numba", "cython"):
+        needed(backend)
+        monkeypatch.setenv("FASTOPT_NUM_THREADS", "3")
+        assert fastopt.Adam(np.zeros(10_000), backend=backend)._plan.batches[0].work.threads == 3
+        assert fastopt.Adam(np.zeros(10_000), backend=backend, num_threads=2)._plan.batches[0].work.threads == 2
+    assert fastopt.Adam(np.zeros(10_000), backend="numpy")._plan.batches[0].work.threads == 1
+
+
+def test_a_backend_of_one_thread_says_why() -> None:
+    assert threads.only_one(None, "why") == threads.only_one(1, "why") == 1
+    with pytest.raises(ValueError, match=r"^num_threads: expected None or 1 \(why\), received 2$"):
+        threads.only_one(2, "why")
+
+
+def test_without_a_pool_more_threads_are_refused_and_none_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is accepted and ignored."""
+    from types import SimpleNamespace
+
+    from fastopt.backends import cython_backend, numba_backend
+    from fastopt.host import launched
+
+    needed("cython")
+    needed("numba")
+    real = launched._launch
+    monkeypatch.setattr(launched, "_launch", SimpleNamespace(HAS_THREADS=False, ISA_LEVEL=real.ISA_LEVEL, Launcher=real.Launcher))
+    for backend in (cython_backend, numba_backend):
+        assert backend.thread_count(None) == backend.thread_count(1) == 1
+        with pytest.raises(ValueError, match=r"^num_threads: expected None or 1 \(.*without threads\), received 2$"):
+            backend.thread_count(2)
+
+
+def test_numba_without_the_launcher_has_threads_of_its_own(without_launcher: None) -> None:
+    from fastopt.backends import numba_backend
+
+    needed("numba")
+    assert numba_backend.thread_count(2) == 2
+
+
+def large(seed: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).standard_normal(LARGE).astype(np.float32)
+
+
+def serial_end(seed: int, steps: int) -> bytes:
+    p = large(seed)
+    optimizer = fastopt.Adam(p, 0.01, backend="numpy")
+    for step in range(steps):
+        optimizer.step(large(1000 * seed + step))
+    return p.tobytes()
+
+
+@pytest.mark.usefixtures("threads_for_all_sizes")
+@pytest.mark.parametrize("launching", LAUNCHINGS, indirect=True)
+def test_two_python_threads_step_two_optimizers(launching: str) -> None:
+    """Both in parallel inside: Numba's workqueue layer ends a process that is entered twice, and the scalars are per call."""
+    steps = 8
+    optimizers = {seed: fastopt.Adam(large(seed), 0.01, backend=launching, num_threads=2) for seed in (1, 2, 3)}
+    gradients = {seed: [large(1000 * seed + step) for step in range(steps)] for seed in optimizers}
+    assert all(o._plan.batches[0].runner.several for o in optimizers.values()), "these steps are to be shared out"
+    together = threading.Barrier(len(optimizers))
+    failures: list[BaseException] = []
+
+    def work(seed: int) -> None:
+        try:
+            together.wait()
+            for g in gradients[seed]:
+                optimizers[seed].step(g)
+        except BaseException as error:  # goes to the main thread
+            failures.append(error)
+            raise
+
+    running = [threading.Thread(target=work, args=(seed,), daemon=True) for seed in optimizers]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join(PATIENCE)
+        assert not thread.is_alive(), "the threads wait for each other"
+    assert not failures
+    for seed, optimizer in optimizers.items():
+        assert optimizer.params.tobytes() == serial_end(seed, steps)
+
+
+@pytest.mark.parametrize("launching", ["numba", "numba's prange"], indirect=True)
+def test_optimizers_are_built_in_several_threads_at_once(launching: str) -> None:
+    """A kernel that no one has compiled yet, wanted by several at the same time. (Cython's were compiled ahead.)"""
+
+    @fastopt.rule()
+    def built_at_once(p, g, lr):  # type: ignore[no-untyped-def]
+        return (p - lr * (g * g),)
+
+    together = threading.Barrier(4)
+    ends: list[list[float]] = []
+
+    def work() -> None:
+        together.wait()
+        p = np.ones(5)
+        optimizer = fastopt.Optimizer(p, built_at_once, 0.25, backend=launching)
+        for _ in range(3):
+            optimizer.step(np.full(5, 2.0))
+        ends.append(p.tolist())
+
+    running = [threading.Thread(target=work, daemon=True) for _ in range(4)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join(PATIENCE)
+    assert ends == [[-2.0] * 5] * 4
+
+
+def run(script: str, *arguments: str, **environment: str) -> str:
+    """Runs a script in a process of its own, with a limit; answers what it printed."""
+    text = textwrap.dedent(script)
+    command = [sys.executable, "-W", "error", "-W", "ignore:.*fork.*:DeprecationWarning", "-c", text, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=os.environ | environment)
+    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stderr}"
+    return done.stdout
+
+
+PREAMBLE = """
+import os, sys
+import numpy as np
+import fastopt, fastopt.host.threads
+from fastopt.backends import numba_backend
+from fastopt.host import launched
+launched.PARALLEL_FROM = launched.WAKE_FROM = numba_backend.PARALLEL_FROM = 0
+backend, way = sys.argv[1:]
+if way == "prange":
+    launched._launch = None
+ELEMENTS = 150_000
+def large(seed):
+    return np.random.default_rng(seed).standard_normal(ELEMENTS).astype(np.float32)
+def walked(name, steps, **options):
+    p = large(0)
+    optimizer = fastopt.Adam(p, 0.01, backend=name, nonfinite="raise", **options)
+    for step in range(steps):
+        optimizer.step(large(1 + step))
+    return optimizer
+"""
+
+WAYS = [("cython", "launcher"), ("numba", "launcher"), ("numba", "prange")]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize(("backend", "way"), WAYS)
+def test_a_fork_after_parallel_steps_goes_on(backend: str, way: str) -> None:
+    """The parent's threads are not in the child: who waits for them waits for ever, and Numba's workqueue ends the process."""
+    needed(backend)
+    script = """
+    optimizer = walked(backend, 3, num_threads=2)
+    assert optimizer._plan.batches[0].runner.several, "these steps are to be shared out"
+    before = optimizer.params.tobytes()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            for step in range(3, 6):
+                optimizer.step(large(1 + step))
+            fresh = walked(backend, 6, num_threads=2)
+            expected = walked("numpy", 6).params.tobytes()
+            status = 0 if optimizer.params.tobytes() == fresh.params.tobytes() == expected else 3
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, status
+    assert optimizer.params.tobytes() == before
+    for step in range(3, 6):  # and the parent too, in parallel
+        optimizer.step(large(1 + step))
+    assert optimizer.params.tobytes() == walked("numpy", 6).params.tobytes()
+    print("same bits")
+    """
+    assert run(PREAMBLE + textwrap.dedent(script), backend, way) == "same bits\n"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are counted in /proc")
+@pytest.mark.parametrize("backend", ["cython", "numba"])
+def test_a_forked_child_gets_helpers_of_its_own(backend: str) -> None:
+    """The pool forgets those of the parent: without that it would count on threads that are not there."""
+    needed("cython")
+    needed(backend)
+    script = """
+    optimizer = walked(backend, 3, num_threads=3)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            before = len(os.listdir("/proc/self/task"))
+            optimizer.step(large(9))
+            # no more than can have a CPU each
+            status = 0 if (before, len(os.listdir("/proc/self/task"))) == (1, min(3, fastopt.host.threads.available())) else 2
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status))
+    """
+    assert run(PREAMBLE + textwrap.dedent(script), backend, "launcher") == "0\n"
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lets threads be placed")
+@pytest.mark.skipif(threads.available() < 2, reason="a helper has a CPU of its own where there are two")
+def test_helpers_keep_off_the_callers_cpu_and_within_the_allowed_ones() -> None:
+    """On this machine as it is; on others that are made up: tests/backends/test_pool.py."""
+    needed("cython")
+    script = """
+    import threading, time
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    caller = threading.get_native_id()
+    def helpers():
+        return [int(task) for task in os.listdir("/proc/self/task") if int(task) != caller]
+    def ran(task):
+        return int(open(f"/proc/self/task/{task}/schedstat").read().split()[0])
+    def cpu_of(task):
+        return int(open(f"/proc/self/task/{task}/stat").read().rsplit(")", 1)[1].split()[36])
+    def steps(seconds):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            optimizer.step(gradient)
+    os.sched_setaffinity(0, {first, second})
+    before = set(helpers())
+    optimizer, gradient = walked(backend, 3, num_threads=4), large(9)
+    steps(0.05)
+    (helper,) = set(helpers()) - before
+    allowed = os.sched_getaffinity(helper)
+    assert allowed < {first, second}, "the caller's own CPU is not the helper's"
+    was = ran(helper)
+    steps(0.05)
+    assert ran(helper) > was
+    os.sched_setaffinity(0, {first})  # the caller may use one CPU: it works alone
+    steps(0.05)
+    was = ran(helper)
+    steps(0.05)
+    assert ran(helper) == was, "nobody works on a CPU that was taken away"
+    os.sched_setaffinity(0, {first, second})
+    steps(0.05)
+    assert ran(helper) > was
+    print("placed")
+    """
+    assert run(PREAMBLE + textwrap.dedent(script), "cython", "launcher") == "placed\n"
+
+
+@pytest.mark.parametrize(("backend", "way"), WAYS)
+def test_a_spawned_process_steps_in_parallel(backend: str, way: str) -> None:
+    """Through a file, since a spawned child imports the main module; the optimizer is sent as it stands."""
+    needed(backend)
+    script = """
+    import multiprocessing, pathlib, tempfile
+    if __name__ == "__main__":
+        with tempfile.TemporaryDirectory() as folder:
+            sys.path.insert(0, folder)
+            pathlib.Path(folder, "in_the_child.py").write_text('''
+    import numpy as np
+    def prepare(way):  # before the optimizer arrives
+        from fastopt.backends import numba_backend
+        from fastopt.host import launched
+        launched.PARALLEL_FROM = launched.WAKE_FROM = numba_backend.PARALLEL_FROM = 0
+        if way == "prange":
+            launched._launch = None
+    def go_on(optimizer):
+        for step in range(3, 6):
+            optimizer.step(np.random.default_rng(1 + step).standard_normal(150_000).astype(np.float32))
+        return optimizer.params.tobytes(), optimizer.steps
+    ''')
+            import in_the_child
+            optimizer = walked(backend, 3, num_threads=2)
+            with multiprocessing.get_context("spawn").Pool(1, in_the_child.prepare, (way,)) as pool:
+                end, steps = pool.apply(in_the_child.go_on, (optimizer,))
+            assert steps == 6 and optimizer.steps == 3
+            assert end == walked("numpy", 6).params.tobytes()
+            print("same bits")
+    """
+    assert run(textwrap.dedent(PREAMBLE) + textwrap.dedent(script), backend, way) == "same bits\n"
+
+
+def test_numbas_workqueue_layer_is_entered_by_one_thread_at_a_time() -> None:
+    """It is what Numba takes where there is neither TBB nor OpenMP, and it ends the process when two threads call in."""
+    needed("numba")
+    script = """
+    import threading
+    optimizers = [fastopt.SGD(large(k), lr=0.5, backend=backend, num_threads=2) for k in range(4)]
+    gradient = large(9)
+    together = threading.Barrier(len(optimizers))
+    def work(optimizer):
+        together.wait()
+        for _ in range(200):
+            optimizer.step(gradient)
+    running = [threading.Thread(target=work, args=(o,)) for o in optimizers]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    import numba
+    assert numba.threading_layer() == "workqueue"
+    expected = large(0)
+    alone = fastopt.SGD(expected, lr=0.5, backend="numpy")
+    for _ in range(200):
+        alone.step(gradient)
+    assert optimizers[0].params.tobytes() == expected.tobytes()
+    print("same bits")
+    """
+    text = PREAMBLE + textwrap.dedent(script)
+    assert run(text, "numba", "prange", NUMBA_THREADING_LAYER="workqueue") == "same bits\n"
+
+
+def test_forked_is_of_this_process() -> None:
+    assert threads.forked() is False
+    if not hasattr(os, "fork"):
+        pytest.skip("this system has no fork")
+    script = """
+    import os
+    from fastopt.host import threads
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if threads.forked() else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0 and not threads.forked()
+    """
+    run(script)
+
+
+def test_a_step_leaves_the_callers_thread_count_alone() -> None:
+    needed("numba")
+    import numba
+
+    before = numba.get_num_threads()
+    optimizer = fastopt.Adam(large(0), backend="numba", num_threads=2)
+    optimizer.step(large(1))
+    assert numba.get_num_threads() == before

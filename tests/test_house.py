@@ -1,0 +1,105 @@
+"""Where the tests of a module are: at its own place under tests/, or where this file says, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.documents import ROOT
+
+ELSEWHERE: dict[str, tuple[str, ...]] = {
+    # what the launcher is made of is asked through it
+    "tests/host/test_launched.py": ("fastopt/host/_launch.pyx", "fastopt/host/round_trip.h"),
+    "tests/host/test_pool.py": ("fastopt/host/placement.h",),
+    # what may be a parameter or a gradient is asked through whoever takes them, and a norm through the steps that clip
+    "tests/test_bad_calls.py": ("fastopt/host/arrays.py",),
+    "tests/test_memory.py": ("fastopt/host/memory.py",),
+    "tests/test_global_norm.py": ("fastopt/host/norm.py",),
+    # texts are there for storages, shares and a plan for groups of parameters
+    "tests/test_storage.py": ("fastopt/storage/bits.py",),
+    "tests/optimizers/test_groups.py": ("fastopt/plan.py", "fastopt/optimizers/shares.py"),
+    "tests/test_checkpoint.py": ("fastopt/optimizers/state_dict.py",),
+    # what a rule and its arguments are is asked of those that are entered, and classes of their families
+    "tests/rules/test_entry.py": ("fastopt/rules/domain.py", "fastopt/rules/update.py"),
+    "tests/rules/test_family.py": (
+        "fastopt/optimizers/adagrad.py",
+        "fastopt/optimizers/construction.py",
+        "fastopt/optimizers/documents.py",
+        "fastopt/optimizers/nadam.py",
+    ),
+    # these take a device, and run once on each stand-in for one
+    "tests/cuda/test_on_device.py": ("fastopt/backends/cuda_backend.py", "fastopt/cuda/memory.py", "fastopt/cuda/driver/memory.py"),
+    # one small run of the command, in a process of its own, is looked at from all sides
+    "tests/cli/test_bench_and_report.py": (
+        "fastopt/__main__.py",
+        "fastopt/cli/bench.py",
+        "fastopt/cli/report.py",
+        "bench/conftest.py",
+        "bench/report.py",
+        "bench/test_first_step.py",
+        "bench/test_training.py",
+    ),
+    # pages are made of these, and peers of arrays of whoever's
+    "tests/bench/test_tables.py": ("bench/drawing.py", "bench/markdown.py", "bench/ours.py"),
+    "tests/bench/test_peers.py": (
+        "bench/peers/apex.py",
+        "bench/peers/cupy.py",
+        "bench/peers/deepspeed.py",
+        "bench/peers/optax.py",
+        "bench/peers/peer.py",
+        "bench/peers/pytorch.py",
+        "bench/peers/scikit_learn.py",
+        "bench/peers/thinc.py",
+        "bench/sources.py",
+    ),
+    # likewise, on the emulated driver
+    "tests/bench/device/test_run.py": (
+        "bench/device/graphs.py",
+        "bench/device/page.py",
+        "bench/device/plots.py",
+        "bench/device/profiles.py",
+        "bench/device/sources.py",
+    ),
+}
+"""Test files, and the modules that they test besides their own."""
+
+
+def modules() -> list[Path]:
+    """Every module of fastopt/ and bench/, relative to the root: Python, Cython and C. Packages' own files are their folders'."""
+    found = [
+        path.relative_to(ROOT) for top in ("fastopt", "bench") for kind in ("py", "pyx", "h") for path in (ROOT / top).rglob(f"*.{kind}")
+    ]
+    return sorted(path for path in found if path.name != "__init__.py")
+
+
+def mirrored(module: Path) -> Path:
+    """The test file at a module's own place: fastopt/ is tests/ itself, bench/ is tests/bench/; `_gather` is tested in `test_gather`."""
+    folder = module.parent.relative_to("fastopt") if module.parts[0] == "fastopt" else module.parent
+    return Path("tests") / folder / f"test_{module.stem.removeprefix('test_').lstrip('_')}.py"
+
+
+def test_every_module_has_its_tests_at_its_place_or_a_reason() -> None:
+    elsewhere = {module for group in ELSEWHERE.values() for module in group}
+    missing = {str(module) for module in modules() if not (ROOT / mirrored(module)).is_file()}
+    assert missing - elsewhere == set(), "modules without a test file of their name: write it, or say in ELSEWHERE where their tests are"
+    assert elsewhere - missing == set(), "ELSEWHERE names what is not there, or has a test file of its own by now"
+
+
+@pytest.mark.parametrize("tests", ELSEWHERE)
+def test_what_is_said_to_be_tested_elsewhere_is(tests: str) -> None:
+    assert (ROOT / tests).is_file()
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("fastopt/rules/adam.py", "tests/rules/test_adam.py"),
+        ("fastopt/_gather.pyx", "tests/test_gather.py"),
+        ("fastopt/cuda/_gather.pyx", "tests/cuda/test_gather.py"),
+        ("bench/test_step.py", "tests/bench/test_step.py"),
+        ("bench/device/tables.py", "tests/bench/device/test_tables.py"),
+    ],
+)
+def test_a_modules_place(module: str, expected: str) -> None:
+    assert mirrored(Path(module)) == Path(expected)

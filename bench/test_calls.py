@@ -30,7 +30,7 @@ PEER = "torch fused"
 BESIDE = [PEER] if PEER not in absent() else []
 IN_FILES = ["fastopt, in a file"] if find_spec("safetensors") else []
 CHECKPOINTS = ["fastopt, in memory", *IN_FILES, *(f"{peer}, in a file" for peer in BESIDE)]
-OPTIONS = ["no option", "a new lr each step", "grad_scale", "nonfinite='skip'"]
+OPTIONS = ["no option", "a new lr each step", "grad_scale", "nonfinite='skip'", "max_norm", "two groups", "half without", "bfloat16 states"]
 MIXED = ["float32 and float64", "all float32", "all float64", "two optimizers"]
 
 BUDGET = {"smoke": 0.0, "quick": 1.0, "full": 6.0}
@@ -142,7 +142,18 @@ def _mixed(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
 
 def _with_option(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
     params, grads = _arrays(sizes)
-    opt = fastopt.Adam(params, LR, num_threads=threads, nonfinite="skip" if name == "nonfinite='skip'" else "propagate")
+    options: dict[str, dict[str, Any]] = {
+        "nonfinite='skip'": {"nonfinite": "skip"},
+        "max_norm": {"max_norm": 1.0},
+        "bfloat16 states": {"state_dtype": "bfloat16"},
+    }
+    if name == "two groups":
+        half = len(params) // 2
+        params, grads = [{"params": params[:half]}, {"params": params[half:], "lr": 2 * LR}], [grads[:half], grads[half:]]
+    opt = fastopt.Adam(params, LR, num_threads=threads, **options.get(name, {}))
+    if name == "half without":
+        some = [None if i % 2 else g for i, g in enumerate(grads)]
+        return lambda: opt.step(some)
     if name == "grad_scale":
         return lambda: opt.step(grads, grad_scale=2.0)
     if name != "a new lr each step":

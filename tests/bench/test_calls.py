@@ -76,7 +76,7 @@ def test_a_step_with_an_option_has_that_option_and_steps_every_tensor(name: str,
     step = fastopt.Adam.step
 
     def kept(self: fastopt.Adam, grads: Any, **options: Any) -> bool:
-        made.append((self, options, self.lr))
+        made.append((self, options, self.groups[0].lr))
         return step(self, grads, **options)
 
     monkeypatch.setattr(fastopt.Adam, "step", kept)
@@ -85,11 +85,16 @@ def test_a_step_with_an_option_has_that_option_and_steps_every_tensor(name: str,
     call()
     (opt, options, first), (_, _, second) = made
     assert opt.steps == 2
-    assert len(opt.params) == 3
+    assert sum(len(group.params) for group in opt.groups) == 3
     assert options == ({"grad_scale": 2.0} if name == "grad_scale" else {})
     assert (first != second) == (name == "a new lr each step")
-    opt.lr = calls.LR
-    grads = [np.full(10, np.nan, np.float32)] * 3
+    counts = [slot["steps"] for slot in opt.state_dict()["slots"]]
+    assert counts == ([2, 0] if name == "half without" else [2])
+    assert (opt.grad_norm is not None) == (name == "max_norm")
+    assert [len(group.params) for group in opt.groups] == ([1, 2] if name == "two groups" else [3])
+    assert {state.dtype.name for state in opt._states[0]} == {"bfloat16" if name == "bfloat16 states" else "float32"}
+    grads: Any = [np.full(10, np.nan, np.float32)] * 3
+    grads = [grads[:1], grads[1:]] if name == "two groups" else grads
     assert step(opt, grads) == (name != "nonfinite='skip'")
 
 

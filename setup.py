@@ -20,7 +20,7 @@ from fastopt.rules import RULES
 
 GENERATED = Path("build", "generated")
 GATHERS, LAUNCH = ("fastopt.host._gather", "fastopt.cuda._gather"), "fastopt.host._launch"
-KERNELS = "fastopt.backends._kernels_"
+KERNELS = "fastopt.backends._kernels"
 HEADERS = sorted(Path("fastopt", "host").glob("*.h"))
 NUMPY_API = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
 
@@ -42,11 +42,18 @@ def extensions() -> list[Extension]:
         )
         for name in (*GATHERS, LAUNCH)
     ]
-    for isa in cython_build.ISA_FLAGS:
-        path = GENERATED / f"_kernels_{isa}.pyx"
-        path.write_text(source)
-        found.append(Extension(f"{KERNELS}{isa}", [str(path)]))
-    return cythonize(found, build_dir="build", quiet=True)
+    path = GENERATED / "_kernels.pyx"
+    path.write_text(source)
+    *found, kernels = cythonize([*found, Extension(KERNELS, [str(path)])], build_dir="build", quiet=True)
+    return [*found, *(_for_isa(isa, Path(*kernels.sources)) for isa in cython_build.ISA_FLAGS)]
+
+
+def _for_isa(isa: str, kernels: Path) -> Extension:
+    """The kernels' C file under another module's name: to write it takes Cython half as long as it takes a compiler to compile it."""
+    name = f"{KERNELS}_{isa}"
+    path = kernels.with_name(f"_kernels_{isa}.c")
+    path.write_text(f'#define PyInit__kernels PyInit__kernels_{isa}\n#include "{kernels.name}"\n')
+    return Extension(name, [str(path)], depends=[str(kernels)])
 
 
 class BuildWhatCompiles(build_ext):
@@ -56,7 +63,7 @@ class BuildWhatCompiles(build_ext):
         found = cython_build.probe(self.compiler)
         self.extensions = [e for e in self.extensions if found.compiler and self._wanted(e, found)]
         for extension in self.extensions:
-            isa = extension.name.removeprefix(KERNELS)
+            isa = extension.name.removeprefix(f"{KERNELS}_")
             extension.extra_compile_args = cython_build.flags(self.compiler.compiler_type) + cython_build.ISA_FLAGS.get(isa, [])
             if extension.name == LAUNCH and found.threads:
                 extension.extra_compile_args += cython_build.THREAD_FLAGS
@@ -79,7 +86,7 @@ class BuildWhatCompiles(build_ext):
 
     @staticmethod
     def _wanted(extension: Extension, found: cython_build.Probe) -> bool:
-        return not extension.name.startswith(KERNELS) or extension.name.removeprefix(KERNELS) in found.isas
+        return not extension.name.startswith(KERNELS) or extension.name.removeprefix(f"{KERNELS}_") in found.isas
 
 
 setup(ext_modules=extensions(), cmdclass={"build_ext": BuildWhatCompiles})

@@ -39,6 +39,11 @@ class Case:
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def coupled(self) -> bool:
+        """Whether it takes the kernel that has the weight decay in the gradient."""
+        return bool(self.options.get("weight_decay")) and not self.options.get("decoupled_weight_decay", False)
+
 
 def _other_value(entry: Hyperparameter) -> HyperparameterValue:
     """A value that is neither the default nor zero; a flag turned over."""
@@ -75,8 +80,10 @@ def ulp_distance(a: Array, b: Array) -> int:
     they are different bits.
     """
     integers: Any = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}[a.dtype.itemsize]
-    if a.size == 0:
+    different = a.view(integers) != b.view(integers)
+    if not different.any():
         return 0
+    a, b = a[different], b[different]  # few as a rule: integers of any size, which float64 needs, are slow
     nan_a, nan_b = np.isnan(a), np.isnan(b)
     if (nan_a != nan_b).any():
         return int(np.iinfo(np.int64).max)

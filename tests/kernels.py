@@ -1,6 +1,10 @@
-"""Kernels by rule and dtype, for tests that look at one."""
+"""Kernels by rule and dtype, for tests that look at one, and which of a rule's are compiled for tests that look at all rules."""
 
 from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
 
 from fastopt.kernel import Kernel, kernel_of
 from fastopt.rules.entry import RULES, Rule
@@ -11,3 +15,12 @@ def kernel(
 ) -> Kernel:
     """The kernel of a rule for arrays of one dtype, or with gradients and states of others."""
     return kernel_of(RULES[rule] if isinstance(rule, str) else rule, coupled, dtype, gradient or dtype, state or dtype)
+
+
+def compiled_dtype(coupled: bool) -> Any:
+    """In which dtype tests of every rule take the kernels that are compiled when first used: Numba's, and CUDA's.
+
+    A rule has four: two dtypes, with the weight decay in the gradient and without. Both dtypes and both decays are in these two, which
+    all such tests share; to compile one takes 0.3 to 0.5 s. `fastopt check` has all four.
+    """
+    return np.float32 if coupled else np.float64

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.builds import only
 from tests.documents import ROOT
 
 COPIED = ("fastopt", "bench", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 STEPPED = ("adam", "sgd")
-"""The rules that are stepped here; no others are compiled ahead in the copies, since that takes longer than all else."""
+"""The rules that are stepped here."""
 
 
 def _wheel(folder: Path, compiler: str) -> Path:
@@ -27,10 +28,7 @@ def _wheel(folder: Path, compiler: str) -> Path:
             shutil.copytree(source, folder / "tree" / name, ignore=shutil.ignore_patterns("*.so", "__pycache__", "_built.json"))
         else:
             shutil.copy(source, folder / "tree" / name)
-    setup = folder / "tree" / "setup.py"
-    every = "for rule in RULES.values()"
-    assert every in setup.read_text()
-    setup.write_text(setup.read_text().replace(every, f"for rule in map(RULES.get, {STEPPED!r})"))
+    only(folder / "tree" / "setup.py", STEPPED)
     environment = os.environ | {"CC": compiler, "LDSHARED": f"{compiler} -shared"}
     command = [sys.executable, "setup.py", "-q", "bdist_wheel", "--dist-dir", str(folder)]
     done = subprocess.run(command, cwd=folder / "tree", env=environment, capture_output=True, text=True, check=False, timeout=300)

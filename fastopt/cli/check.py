@@ -105,11 +105,23 @@ def _short(parameter: str, _: str, state: str) -> str:
 def _distance(rule: Rule, backend: str, storages: tuple[str, ...]) -> int:
     parameter, gradient, state = storages
     found = []
-    for case in crosscheck.cases(rule):
+    for case in _cases(rule, backend, storages):
         compare = partial(crosscheck.compare, rule, backend, parameter, case, gradient=gradient, state=state)
         found += [compare(lengths=LONG, num_threads=count) for count in _thread_counts(backend)]
         found.append(compare(special=True, seed=1))
     return max(found)
+
+
+def _cases(rule: Rule, backend: str, storages: tuple[str, ...]) -> list[crosscheck.Case]:
+    """The cases of a rule; where kernels of narrow storage have to be compiled now, those of one kernel.
+
+    That is the one with the decay in the gradient where parameters are narrow, which it reads, and else the one without.
+    """
+    every = crosscheck.cases(rule)
+    narrow = [STORAGES[name].texts is not None for name in storages]
+    if not any(narrow) or (backend == "cython" and storages in AHEAD):
+        return every
+    return [case for case in every if case.coupled == narrow[0]]
 
 
 def _thread_counts(backend: str) -> tuple[int, ...]:

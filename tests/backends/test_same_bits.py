@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from fastopt import crosscheck
 from fastopt.crosscheck import AWKWARD_LENGTHS, Case, awkward_arrays, cases, compare, ulp_distance
 from fastopt.rules.entry import RULES, Rule
 from tests.conftest import LAUNCHINGS
+from tests.kernels import compiled_dtype
 
 # ruff: noqa: ANN202  -- rules are bare formulas
 
@@ -25,23 +25,20 @@ DTYPES = (np.float32, np.float64)
 BY_DTYPE = [pytest.param(dtype, id=dtype.__name__) for dtype in DTYPES]
 
 
-def coupled(case: Case) -> bool:
-    """Whether a case takes the kernel that has the weight decay in the gradient."""
-    return bool(case.options.get("weight_decay")) and not case.options.get("decoupled_weight_decay")
-
-
 def chosen(every_dtype: bool) -> Iterator[Any]:
-    """Every rule, launched in every way, with every case, dtype and thread count, and every kernel that a case and a dtype ask for.
+    """Every rule, launched in every way, with every case, dtype and thread count, and every kernel that was compiled ahead.
 
     Not each with each: a rule more may not cost a hundred tests. Cases take turns with thread counts and, unless `every_dtype` asks for
-    both, with dtypes. Numba's `prange` is the same around every kernel, and takes twice as long to compile as the kernel does: of a
-    rule's four, one goes through it, and one is called by Numba in one thread.
+    both, with dtypes. Of Numba's kernels there are two (`compiled_dtype`). Its `prange` is the same around every kernel, and takes twice as
+    long to compile as the kernel does: one goes through it, and the other is called by Numba in one thread.
     """
     for rule in RULES.values():
         for launching in LAUNCHINGS:
             for i, case in enumerate(cases(rule)):
                 if launching == "numba's prange":
-                    picked = [(np.float32, 2 + i % 4 // 2) if coupled(case) else (np.float64, 1)]
+                    picked = [(compiled_dtype(case.coupled), 2 + i % 4 // 2 if case.coupled else 1)]
+                elif launching == "numba":
+                    picked = [(compiled_dtype(case.coupled), 1 + i % 3)]
                 else:
                     dtypes = DTYPES if every_dtype else (DTYPES[(i + i // 2) % 2],)
                     picked = [(dtype, 1 + (i + j) % 3) for j, dtype in enumerate(dtypes)]
@@ -70,14 +67,15 @@ def test_nothing_is_left_out_for_any_rule(every_dtype: bool) -> None:
             assert {case.name for case, _, _ in own} == {case.name for case in cases(rule)}
             assert {dtype for _, dtype, _ in own} == set(DTYPES)
             assert {threads for _, _, threads in own} == {1, 2, 3}
-            assert len({(coupled(case), dtype) for case, dtype, _ in own}) == (2 if launching == "numba's prange" else 4)
+            assert len({(case.coupled, dtype) for case, dtype, _ in own}) == (4 if launching == "cython" else 2)
 
 
 @pytest.mark.usefixtures("threads_for_all_sizes")
 @pytest.mark.parametrize("rule", BY_RULE)
-@pytest.mark.parametrize(("launching", "dtype"), list(zip(LAUNCHINGS, itertools.cycle(DTYPES), strict=False)), indirect=["launching"])
-def test_one_large_tensor(rule: Rule, launching: str, dtype: Any) -> None:
+@pytest.mark.parametrize("launching", LAUNCHINGS, indirect=True)
+def test_one_large_tensor(rule: Rule, launching: str) -> None:
     """Cut within itself, among threads that run long enough to meet, and to take over each other's pieces."""
+    dtype = np.float64 if launching == "cython" else compiled_dtype(coupled=True)
     assert compare(rule, launching, dtype, cases(rule)[1], lengths=(200_003,), steps=2, num_threads=2) == 0
 
 

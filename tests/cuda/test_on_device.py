@@ -21,6 +21,7 @@ from fastopt.cuda.memory import from_host, to_host
 from fastopt.rules.entry import RULES, Rule
 from fastopt.rules.language import absolute, maximum, minimum, sign, sqrt
 from tests.cuda.simulator import SIMULATED
+from tests.kernels import compiled_dtype
 
 # ruff: noqa: ANN202  -- rules are bare formulas
 
@@ -29,18 +30,19 @@ pytestmark = pytest.mark.usefixtures("device")
 LENGTHS = (0, 1, 3, 17, 33, 300) if SIMULATED else (0, 1, 3, 7, 15, 16, 17, 31, 33, 255, 256, 257, 1023, 1024, 1025, 5_003, 40_001)
 """The simulator takes a tenth of a second for a thousand elements."""
 
-EACH_KERNEL = [
+EACH_CASE = [
     pytest.param(rule, case, dtype, id=f"{rule.name}: {case}-{dtype.__name__}")
     for rule in RULES.values()
-    for case, dtype in zip(cases(rule), (np.float32, np.float64, np.float64, np.float32, np.float64), strict=True)
+    for case in cases(rule)
+    for dtype in (compiled_dtype(case.coupled),)
 ]
-"""Every case of a rule, and each of its four kernels: the first and the third case are without a decay in the gradient."""
+"""Every case of a rule, with two of its kernels."""
 
 BY_RULE = [pytest.param(rule, id=rule.name) for rule in RULES.values()]
 BY_DTYPE = [pytest.param(dtype, id=dtype.__name__) for dtype in (np.float32, np.float64)]
 
 
-@pytest.mark.parametrize(("rule", "case", "dtype"), EACH_KERNEL)
+@pytest.mark.parametrize(("rule", "case", "dtype"), EACH_CASE)
 def test_awkward_lengths_starts_and_values(rule: Rule, case: Case, dtype: Any) -> None:
     assert compare(rule, "cuda", dtype, case, lengths=LENGTHS, steps=2, special=True) == 0
 
@@ -48,7 +50,7 @@ def test_awkward_lengths_starts_and_values(rule: Rule, case: Case, dtype: Any) -
 @pytest.mark.parametrize("rule", BY_RULE)
 def test_many_steps_with_a_changing_learning_rate(rule: Rule) -> None:
     steps = 4 if SIMULATED else 40
-    assert compare(rule, "cuda", np.float64, cases(rule)[1], lengths=(1, 17, 70), steps=steps, seed=7) == 0
+    assert compare(rule, "cuda", compiled_dtype(coupled=True), cases(rule)[1], lengths=(1, 17, 70), steps=steps, seed=7) == 0
 
 
 @pytest.mark.parametrize("dtype", BY_DTYPE)

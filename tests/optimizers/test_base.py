@@ -14,6 +14,7 @@ from fastopt.backends import HOST as BACKENDS
 from fastopt.optimizers.base import Optimizer
 from fastopt.rules.entry import RULES, Rule
 from tests.conftest import LAUNCHINGS, needed
+from tests.kernels import compiled_dtype
 
 Array = np.ndarray[Any, Any]
 EVERY = [pytest.param(rule, id=rule.name) for rule in RULES.values()]
@@ -36,7 +37,8 @@ def bits(optimizer: Optimizer) -> list[bytes]:
 @pytest.mark.parametrize("rule", EVERY)
 @pytest.mark.parametrize("launching", [*LAUNCHINGS, "numpy"], indirect=True)
 def test_parameters_and_states_stay_where_they_are(rule: Rule, launching: str) -> None:
-    params = arrays(0, (np.float32, np.float64))
+    dtypes = (compiled_dtype(coupled=False),) if launching == "numba" else (np.float32, np.float64)
+    params = arrays(0, dtypes)
     views = [p[...] for p in params]
     addresses = [p.ctypes.data for p in params]
     before = [p.copy() for p in params]
@@ -44,7 +46,7 @@ def test_parameters_and_states_stay_where_they_are(rule: Rule, launching: str) -
     states = [own for row in optimizer._states for own in row]
     state_addresses = [s.ctypes.data for s in states]
     for step in range(3):
-        gradients = arrays(10 + step, (np.float32, np.float64))
+        gradients = arrays(10 + step, dtypes)
         kept = [g.copy() for g in gradients]
         assert optimizer.step(gradients) is True
         assert all(np.array_equal(g, k) for g, k in zip(gradients, kept, strict=True)), "a gradient was written"
@@ -277,7 +279,7 @@ def test_lr_is_set_between_steps() -> None:
 def test_a_resumed_run_equals_an_uninterrupted_one(rule: Rule, first: str, then: str) -> None:
     needed(first)
     needed(then)
-    dtypes = (np.float32, np.float64)
+    dtypes = (compiled_dtype(coupled=True),) if "numba" in (first, then) else (np.float32, np.float64)
     options: dict[str, Any] = {"weight_decay": 0.1, "maximize": True}
     whole, begun = (Optimizer(arrays(6, dtypes), rule, 0.1, backend=first, **options) for _ in range(2))
     for step in range(3):

@@ -126,7 +126,7 @@ class WorkList:
             tensor, k = divmod(index, per_tensor)
             return f"state {k - 1} of {labels[tensor]}" if k else labels[tensor]
 
-        self.guard(Extents(written, np.repeat(sizes, per_tensor) * np.tile(bytes_each, len(sizes)), label))
+        self.guard(Extents(written, np.array(sizes, np.int64)[:, None] * np.array(bytes_each), label))
 
     def guard(self, extents: Extents) -> None:
         """What no gradient may share memory with, from now on: all that a step writes, be it in this list or in others."""

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import fastopt
-from fastopt import reference
-from fastopt.cli import main
+from fastopt import crosscheck, reference
+from fastopt.cli import check, main
+from fastopt.kernel import AHEAD
 
 
 def test_a_row_for_the_rule_all_zero(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,6 +40,22 @@ def test_one_ulp_in_one_element_is_a_failure(monkeypatch: pytest.MonkeyPatch, ca
     captured = capsys.readouterr()
     assert "FAILED" in captured.err
     assert "all 0" not in captured.out
+
+
+def test_every_case_is_tried_where_nothing_narrow_is_compiled_for_it_and_else_those_of_one_kernel() -> None:
+    rule = fastopt.RULES["adam"]
+    every = crosscheck.cases(rule)
+    coupled = {"coupled weight decay, scaled gradients", "coupled weight decay, maximize, clipped", "groups, missing gradients, clipped"}
+    assert {case.name for case in every if case.coupled} == coupled
+    for storages in AHEAD:
+        assert check._cases(rule, "cython", storages) == every
+        found = check._cases(rule, "numba", storages)
+        if len(set(storages)) == 1:
+            assert found == every
+        else:
+            assert found == [case for case in every if case.coupled == (storages[0] == "bfloat16")]
+    for storages in (("float16",) * 3, ("float32", "float16", "bfloat16")):
+        assert len(check._cases(rule, "cython", storages)) == len(check._cases(rule, "cuda", storages)) in (2, 3)
 
 
 def test_an_unknown_rule_is_named() -> None:

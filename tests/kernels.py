@@ -24,3 +24,8 @@ def compiled_dtype(coupled: bool) -> Any:
     all such tests share; to compile one takes 0.3 to 0.5 s. `fastopt check` has all four.
     """
     return np.float32 if coupled else np.float64
+
+
+def is_first_form(rule: Rule) -> bool:
+    """Whether a rule is the first form of its text: what has nothing to do with the text's arithmetic is tried with that one alone."""
+    return rule.name == rule.update.__name__

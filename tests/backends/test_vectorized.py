@@ -21,7 +21,7 @@ from fastopt.rules.entry import RULES, Rule
 from fastopt.storage import STORAGES
 from fastopt.transcribe import LoopBody, loop_body
 from tests.conftest import AVAILABLE, needed
-from tests.kernels import kernel
+from tests.kernels import is_first_form, kernel
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"), reason="the instructions looked for are those of x86-64"
@@ -77,7 +77,7 @@ def numba_registers() -> tuple[str, ...]:
         pytest.param(rule, coupled, dtype, id=f"{rule.name}-{coupled}-{dtype}")
         for rule in RULES.values()
         for coupled, dtype in ((True, "float32"), (False, "float64"))
-        if dtype == "float32" or rule.name == rule.update.__name__
+        if dtype == "float32" or is_first_form(rule)
     ],
 )
 def test_numba(rule: Rule, coupled: bool, dtype: str) -> None:

@@ -75,6 +75,7 @@ class Plan:
         self._clipping: Any = None
         self.slot_of = list(slots)
         self.active: list[Slot] = []
+        self.alone: Slot | None = None
         blocks = [0, *accumulate(-(-view.size // BLOCK) for view in views)]
         self._blocks = blocks[-1]
         by_kernel: dict[Kernel, list[int]] = {}
@@ -133,6 +134,7 @@ class Plan:
             batch.work.slots[:] = column
             batch.work.absent[-1] = 0
         self.slot_of, self.active = slot_of, list(renewed.values())
+        self.alone = self.active[0] if len(self.active) == 1 else None
 
     def replace(self, slots: Sequence[Slot]) -> None:
         """Takes other slots for the parameters, of the same kernels."""

@@ -156,9 +156,11 @@ class Optimizer(Holding):
         else:
             plan.run(gradients, grad_scale, clip)
         if self._counts or not plan.recording:
-            for slot in plan.active:  # `Slot.advance`, without a call
-                slot.steps += 1
-                slot.memory = slot.coming
+            alone = plan.alone
+            if alone is not None and not alone.memory:  # `Slot.advance`, without a call
+                alone.steps += 1
+            else:
+                plan.count()
             self._steps += 1
         return True
 

@@ -120,22 +120,25 @@ def states(share: Share, views: Sequence[Any], memory: Memory, before: Sequence[
     """The states of these arrays of a group, of their initial values; those that stand in `before` by name stay as they are."""
     names = share.rule.states
     values = [share.rule.initial(name, share.settings.hyperparameters) for name in names]
-    dtypes: dict[np.dtype[Any], np.dtype[Any]] = {}
+    plain, zeros = all(value == 0.0 for value in values), memory.zeros_beside
+    own: Any = None
+    dtype: Any = None
     found = []
     for k, view in enumerate(views):
-        dtype = dtypes.get(view.dtype)
-        if dtype is None:
-            dtype = dtypes[view.dtype] = share.state_of(_storage(view)).dtype
-        if before is None:
+        if view.dtype is not own:  # most are of one, and to look a dtype up takes longer than to make a small state
+            own, dtype = view.dtype, share.state_of(_storage(view)).dtype
+        if plain and before is None:
+            found.append(tuple([zeros(view, dtype) for _ in names]))
+        elif before is None:
             found.append(tuple([_state(value, view, dtype, memory) for value in values]))
         else:
             kept = before[k]
-            own = [kept[name] if name in kept else _state(value, view, dtype, memory) for name, value in zip(names, values, strict=True)]
-            found.append(tuple(own))
+            named = zip(names, values, strict=True)
+            found.append(tuple([kept[name] if name in kept else _state(value, view, dtype, memory) for name, value in named]))
     return found
 
 
-def _state(value: Any, view: Any, dtype: np.dtype[Any], memory: Memory) -> Any:
+def _state(value: Any, view: Any, dtype: Any, memory: Memory) -> Any:
     state = memory.zeros_beside(view, dtype)
     if value is COPY:
         memory.assign(state, memory.to_host(view).astype(dtype))

@@ -68,14 +68,16 @@ class NumbaRunner:
         self.dtype = np.dtype(kernel.compute)
         self.several = work.threads > 1 and work.elements * kernel.bytes_per_parameter >= PARALLEL_FROM
         self.update = module_of(kernel)
+        # to ask an array for its address takes a microsecond, so it is asked once
+        arrays = work.addresses.ctypes.data, work.addresses.shape[1], work.rows.ctypes.data
+        self.alone = *arrays, work.serial.ctypes.data, len(work.serial)
+        self.shared = *arrays, work.parallel.ctypes.data, len(work.parallel)
 
     def _call(self, module: ModuleType, scalars: NDArray[Any]) -> int:
-        work = self.work
-        arrays = work.addresses.ctypes.data, work.addresses.shape[1], work.rows.ctypes.data
         if not self.several or threads.forked():
-            return int(module.serial(*arrays, work.serial.ctypes.data, len(work.serial), scalars.ctypes.data))
+            return int(module.serial(*self.alone, scalars.ctypes.data))
         with _launching:
-            return int(module.parallel(*arrays, work.parallel.ctypes.data, len(work.parallel), scalars.ctypes.data))
+            return int(module.parallel(*self.shared, scalars.ctypes.data))
 
     def run(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> None:
         """One step, on the gradients that the work list was refreshed with."""

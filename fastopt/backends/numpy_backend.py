@@ -87,7 +87,8 @@ class Runner:
                 for storage, array, new in zip((storages[0], *storages[2:]), (parameter, *states), results, strict=True):
                     array[...] = storage.encode(new)
             for slot in slots:
-                slot.scalars()  # what they remember of this step
+                if slot.memory:
+                    slot.scalars()  # what they remember of this step
 
     def all_finite(self, gradients: list[Any]) -> bool:
         """Whether every element of every gradient is finite."""

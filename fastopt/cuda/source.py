@@ -86,7 +86,12 @@ def kernel_source(kernel: Kernel, primitives: str) -> str:
     and how many there are, and where the table of scalars lies, or 0), and the scalars by value, of the compute dtype, used where the
     fifth integer is 0. A table has a row for each slot: the scalars, and one number more. Where there is none, every tensor's slot is 0, or
     -1 if it is left alone. A captured CUDA graph replays the values that it was captured with, and so reads a table.
+
+    Raises ValueError for a narrow storage whose elements are not two bytes: the device's loads of vectors take halves of words.
     """
+    for storage in kernel.storages:
+        if storage.texts is not None and storage.itemsize != 2:
+            raise ValueError(f"{storage.name} cannot be used on a CUDA device yet: its elements are {storage.itemsize} byte(s), expected 2")
     body = kernel.body
     storages = dict(zip(body.streams, kernel.storages, strict=True))
     lanes = lanes_of(kernel.storages)

@@ -382,7 +382,7 @@ for _element in (types.float32, types.float64):
     globals().update({f"{name}_{_element}": function for name, function in _names.items()})
 
 for _storage in STORAGES.values():
-    if _storage.texts is not None:
+    if _storage.texts is not None and _storage.itemsize == 2:  # the loads above take halves of words; `source` refuses others
         _loading, _storing = _storage.texts
         _names = {"load": _load_narrow(_loading), "store": _store_narrow(_storing)}
         for _lanes in (4, 8):  # beside streams of float32, and without any

@@ -183,10 +183,10 @@ class Holding:
 
         Raises TypeError or ValueError for a state of another rule, structure, shape or dtype.
         """
-        self._take(state_dict, self._structure)
+        self._take(state_dict)
 
-    def _take(self, given: Any, structure: Structure) -> None:
-        found = state_dict.checked(given, self._shares, self._states, structure)
+    def _take(self, given: Any) -> None:
+        found = state_dict.checked(given, self._shares, self._states, self._structure)
         changed = [share.changed(values) for share, values in zip(self._shares, found.values, strict=True)]
         for k, (share, new) in enumerate(zip(self._shares, changed, strict=True)):
             if new.rule is not share.rule:
@@ -198,12 +198,10 @@ class Holding:
                     self._memory.assign(own, found.states[name][i])
         of = shares.share_of(self._shares, len(self._params))
         slots: dict[tuple[Any, ...], Slot] = {}
-        for i, k in enumerate(of):
-            key = k, found.steps_of[i], found.memory_of[i]
-            if key not in slots:
-                slots[key] = Slot(self._shares[k].rule, self._shares[k].settings, *key[1:])
-            self._plan.slot_of[i] = slots[key]
-        self._plan.replace(self._plan.slot_of)
+        keys = list(zip(of, found.steps_of, found.memory_of, strict=True))
+        for k, steps, remembered in dict.fromkeys(keys):
+            slots[k, steps, remembered] = Slot(self._shares[k].rule, self._shares[k].settings, steps, remembered)
+        self._plan.replace([slots[key] for key in keys])
         self._steps = found.steps
 
     def save(self, path: str | os.PathLike[str]) -> None:

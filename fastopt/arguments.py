@@ -52,6 +52,8 @@ def whole_number(value: Any, name: str, low: int) -> int:
 
 def choice(value: Any, name: str, choices: Sequence[str]) -> str:
     """One of the words. Raises TypeError or ValueError."""
+    if value.__class__ is str and value in choices:
+        return str(value)
     return Choice(tuple(choices)).checked(value, name)
 
 

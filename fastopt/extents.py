@@ -30,14 +30,15 @@ class Extents:
     """
 
     def __init__(self, starts: ArrayLike, sizes: ArrayLike, label: Label) -> None:
-        begin, size = (np.asarray(values, np.int64).reshape(-1) for values in (starts, sizes))
-        order = np.argsort(begin, kind="stable")
+        begin, size = np.asarray(starts, np.int64).reshape(-1), np.asarray(sizes, np.int64).reshape(-1)
+        order = begin.argsort(kind="stable")
         self.order = order[size[order] > 0]
         self.label = label
         self.low: Addresses = begin[self.order]
         self.high: Addresses = self.low + size[self.order]
-        bad = np.flatnonzero(self.high[:-1] > self.low[1:])
-        if len(bad):
+        meet = self.high[:-1] > self.low[1:]
+        if meet.any():
+            bad = np.flatnonzero(meet)
             _refuse(label(int(self.order[bad[0]])), label(int(self.order[bad[0] + 1])))
 
     @classmethod

@@ -75,7 +75,7 @@ def apply(
         settings = family.settings_at(lr)
     else:
         given = {"weight_decay": weight_decay, "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize}
-        settings = family.settle({"lr": lr, **given, **hyperparameters}, beside=(*OPTIONS, *entry.memory)).settings
+        settings = family.settle({"lr": lr, **({} if common else given), **hyperparameters}, beside=(*OPTIONS, *entry.memory)).settings
     if grad_scale is not UNSCALED:
         grad_scale = arguments.grad_scale(grad_scale)
     slot = Slot(entry, settings, step - 1, memory_before)

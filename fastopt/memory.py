@@ -28,8 +28,8 @@ class Memory(Protocol):
     def views(self, arrays: Sequence[Any], labels: Sequence[str]) -> list[Any]:
         """What a kernel needs to know of each parameter. Raises TypeError or ValueError for one it cannot write to as it lies."""
 
-    def zeros_beside(self, view: Any, dtype: np.dtype[Any]) -> Any:
-        """A state of zeros that lies as a parameter does."""
+    def zeros_beside(self, views: Sequence[Any], dtype: np.dtype[Any], count: int) -> list[list[Any]]:
+        """For each parameter so many states of zeros, of its shape and layout."""
 
     def to_host(self, state: Any) -> NDArray[Any]:
         """A copy of a state as a NumPy array."""

@@ -8,7 +8,7 @@ Overlap, device and stream are checked once, for the whole plan.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -36,9 +36,6 @@ class Batch:
     work: Any
     runner: Any
     slots: list[Slot] = field(default_factory=list)
-    gather: Any = None
-    run: Any = None
-    """Methods of the work list and the runner, found already."""
 
 
 class Plan:
@@ -56,6 +53,14 @@ class Plan:
         Of each parameter. A slot may be shared, and is replaced when its tensors part.
     threads
         The most that share a batch.
+
+    Attributes
+    ----------
+    slot_of, active
+        The slot of each parameter, and those that have one in the coming step.
+    at_once
+        What takes gradients and makes the step in one call, the gatherer that it needs, and the slot whose scalars it takes: where all is
+        one batch with one slot, and its runner has such a call.
 
     Raises ValueError if any two of the arrays overlap, or lie on different devices.
     """
@@ -75,7 +80,7 @@ class Plan:
         self._clipping: Any = None
         self.slot_of = list(slots)
         self.active: list[Slot] = []
-        self.alone: Slot | None = None
+        self.at_once: tuple[Callable[..., bool], Any, Slot] | None = None
         blocks = [0, *accumulate(-(-view.size // BLOCK) for view in views)]
         self._blocks = blocks[-1]
         by_kernel: dict[Kernel, list[int]] = {}
@@ -92,8 +97,6 @@ class Plan:
             written = Extents.together([batch.work.extents for batch in self.batches])
             for batch in self.batches:
                 batch.work.guard(written)
-        for batch in self.batches:
-            batch.gather, batch.run = batch.work.gather, batch.runner.run
         self._settle()
 
     def share(self, batch: Batch, gradients: list[Any]) -> list[Any]:
@@ -134,7 +137,9 @@ class Plan:
             batch.work.slots[:] = column
             batch.work.absent[-1] = 0
         self.slot_of, self.active = slot_of, list(renewed.values())
-        self.alone = self.active[0] if len(self.active) == 1 else None
+        self.at_once = None
+        if len(self.batches) == len(self.active) == 1 and self.batches[0].runner.at_once is not None:
+            self.at_once = self.batches[0].runner.at_once, self.batches[0].work.gather, self.active[0]
 
     def replace(self, slots: Sequence[Slot]) -> None:
         """Takes other slots for the parameters, of the same kernels."""

@@ -70,8 +70,9 @@ class Structure:
         return cls("sequence", tuple(range(len(parts))), tuple(parts))
 
     @cached_property
-    def _flat_mapping(self) -> bool:
-        return self.kind == "mapping" and not self.parts
+    def _flat_keys(self) -> tuple[Any, ...]:
+        """The names of a mapping of arrays; of any other structure none, which no gradients fit."""
+        return self.keys if self.kind == "mapping" and not self.parts else ()
 
     @cached_property
     def length(self) -> int:
@@ -82,10 +83,12 @@ class Structure:
 
     def flatten(self, values: Any, argument: str) -> list[Any]:
         """The arrays of `values` in the order of the parameters. Raises TypeError or ValueError where the structure differs."""
-        if values.__class__ is dict and self._flat_mapping and len(values) == len(self.keys):
-            found = [values[key] for key in self.keys if key in values]
-            if len(found) == len(self.keys):
-                return found
+        keys = self._flat_keys
+        if keys and values.__class__ is dict and len(values) == len(keys):
+            try:
+                return [values[key] for key in keys]
+            except KeyError:
+                pass  # `_mapping` says which is missing
         if self.kind == "array":
             if not isinstance(values, np.ndarray) and not memory.is_array(values):
                 raise TypeError(f"{argument}: expected one array, like params; received {type(values).__name__}")

@@ -7,7 +7,7 @@ Most work on arrays in host memory, one on arrays in device memory. A backend is
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache as once
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -30,7 +30,16 @@ CHOICES = ("auto", *NAMES)
 
 
 class Runner(Protocol):
-    """Steps of one kernel over one work list."""
+    """Steps of one kernel over one work list.
+
+    Attributes
+    ----------
+    at_once
+        `at_once(work.gather, gradients, scalars, gradient_factor, decay)` takes the gradients and makes the step in one call, where there
+        is one slot. Answers whether it did; if not, nothing was written. None where the runner has no such call.
+    """
+
+    at_once: Callable[..., bool] | None
 
     def run(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> None:
         """One step, on gradients that the work list was refreshed with, which are divided by `grad_scale` and multiplied by `clip`."""
@@ -104,15 +113,14 @@ def pick(*kernels: Kernel) -> tuple[str, str]:
     first, which takes seconds: numba. NumPy takes 8 times longer at 1,000 parameters and 10 to 20 times at a million. `fastopt info`
     measures all of these on the machine at hand.
     """
-    from fastopt.backends import cython_backend, numba_backend
-
-    no_cython = cython_backend.unavailable()
+    cython: Any = _module("cython")
+    no_cython = cython.unavailable()
     if no_cython is None:
-        missing = next((kernel for kernel in kernels if not cython_backend.has_kernel(kernel)), None)
+        missing = next((kernel for kernel in kernels if not cython.has_kernel(kernel)), None)
         if missing is None:
             return "cython", "compiled ahead: the cheapest first step, and no slower after it"
         no_cython = f"kernel {missing.name!r} is not in the built extension"
-    no_numba = numba_backend.unavailable()
+    no_numba = _module("numba").unavailable()
     if no_numba is None:
         return "numba", f"compiled when first used; not cython: {no_cython}"
     return "numpy", f"not cython: {no_cython}; not numba: {no_numba}"

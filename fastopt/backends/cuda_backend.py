@@ -49,6 +49,8 @@ def prepare(kernel: Kernel, work: DeviceWorkList) -> CudaRunner:
 class CudaRunner:
     """Steps of one kernel over one work list."""
 
+    at_once = None
+
     def __init__(self, kernel: Kernel, work: DeviceWorkList) -> None:
         self.kernel, self.work = kernel, work
         parameters = (np.dtype(np.int64),) * 5 + (work.compute,) * kernel.scalar_count

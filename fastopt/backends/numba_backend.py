@@ -63,6 +63,8 @@ def prepare(kernel: Kernel, work: WorkList) -> LaunchedRunner | NumbaRunner:
 class NumbaRunner:
     """Steps of one kernel over one work list, called and shared out by Numba."""
 
+    at_once = None
+
     def __init__(self, kernel: Kernel, work: WorkList) -> None:
         self.kernel, self.work = kernel, work
         self.dtype = np.dtype(kernel.compute)

@@ -49,6 +49,8 @@ def prepare(kernel: Kernel, work: WorkList) -> Runner:
 class Runner:
     """Steps of one kernel over one work list."""
 
+    at_once = None
+
     def __init__(self, kernel: Kernel, work: WorkList) -> None:
         self.kernel, self.work = kernel, work
         rule = kernel.rule

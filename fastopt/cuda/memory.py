@@ -26,12 +26,16 @@ def views(given: Sequence[Any], labels: Sequence[str]) -> list[DeviceArray]:
     return [arrays.parameter(array, label) for array, label in zip(given, labels, strict=True)]
 
 
-def zeros_beside(parameter: DeviceArray, dtype: np.dtype[Any]) -> DeviceArray:
-    """A state of zeros that lies as its parameter does, on its device; from the framework that made the parameter, where it can.
+def zeros_beside(parameters: Sequence[DeviceArray], dtype: np.dtype[Any], count: int) -> list[list[DeviceArray]]:
+    """For each parameter so many states of zeros that lie as it does, on its device; from the framework that made it, where it can.
 
     As many elements behind the beginning of a vector, so that whole vectors of both can be worked on at once. A framework's own allocator
     keeps the memory that it has; memory from elsewhere would be a second pool beside it.
     """
+    return [[_zeros_beside(parameter, dtype) for _ in range(count)] for parameter in parameters]
+
+
+def _zeros_beside(parameter: DeviceArray, dtype: np.dtype[Any]) -> DeviceArray:
     lead = parameter.address // parameter.dtype.itemsize % MOST_LANES * dtype.itemsize
     size = lead + parameter.size * dtype.itemsize
     start, owner, device = _zeros_of_framework(parameter, size) or _zeros(parameter, size)

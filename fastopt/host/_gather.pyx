@@ -46,18 +46,6 @@ cdef class Gatherer:
     since that was last set to 0.
     """
 
-    cdef list params
-    cdef object kept  # the arrays whose memory the pointers below point into
-    cdef int type_number, gradient_type
-    cdef Py_ssize_t count, width, extents
-    cdef int64_t* addresses
-    cdef int64_t* starts
-    cdef int64_t* ends
-    cdef unsigned char* absent
-    cdef Py_ssize_t* first_dimension  # of each parameter, into the two below
-    cdef cnp.npy_intp* dimensions
-    cdef cnp.npy_intp* strides  # in elements
-
     def __init__(
         self,
         list params,
@@ -133,6 +121,9 @@ cdef class Gatherer:
     def __call__(self, list gradients):
         """1 or 2 if all can be used, with the addresses written, 2 where gradients have come or gone since that was last asked for;
         0 if the caller has to look closer."""
+        return self.gather(gradients)
+
+    cdef int gather(self, list gradients) except -1:
         cdef Py_ssize_t i
         cdef int64_t address
         cdef bint missing

@@ -9,6 +9,7 @@ from libc.stdlib cimport free, malloc
 
 cimport numpy as cnp
 
+from fastopt.host._gather cimport Gatherer
 from fastopt.host._plain cimport READ, WRITE, plain
 
 cnp.import_array()
@@ -121,6 +122,9 @@ cdef class Launcher:
             return fastopt_run(&job, self.threads, self.pieces)
 
     def __call__(self, tuple scalars, double gradient_factor, double decay):
+        return self.launch(scalars, gradient_factor, decay)
+
+    cdef int launch(self, tuple scalars, double gradient_factor, double decay) except -1:
         cdef double doubles[MOST_SCALARS]
         cdef float floats[MOST_SCALARS]
         if self.is_double:
@@ -128,6 +132,16 @@ cdef class Launcher:
             return self.run(doubles)
         fill[float](floats, scalars, gradient_factor, decay, self.scalar_count)
         return self.run(floats)
+
+    def step(self, Gatherer gatherer, list gradients, tuple scalars, double gradient_factor, double decay):
+        """Gathers the gradients and runs, in one call. Answers whether it did: where not all gradients can be used as they lie, or some
+        came or went, nothing is run, and the caller has to look closer."""
+        if gatherer.addresses != self.job.addresses:
+            raise ValueError("gatherer: expected the one that writes the addresses of this launcher, received another's")
+        if gatherer.gather(gradients) != 1:
+            return False
+        self.launch(scalars, gradient_factor, decay)
+        return True
 
     def several(self, list slots):
         """The same with several slots: for each its scalars, gradient factor and decay."""

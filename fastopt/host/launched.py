@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.host import threads
-from fastopt.host.worklist import PIECES, WorkList
+from fastopt.host.worklist import PIECES, WorkList, not_known
 from fastopt.kernel import Kernel
 from fastopt.slots import Slot
 
@@ -82,6 +82,7 @@ class LaunchedRunner:
         self.kernel, self.work, self.named = kernel, work, named
         self.several, _ = _help(kernel.bytes_per_parameter * work.elements, work.threads)
         self.update = self._bound(update, kernel.scalar_count, kernel.bytes_per_parameter)
+        self.at_once = None if work.gather is not_known else self.update.step
 
     def _bound(self, address: int, scalar_count: int, bytes_each: int) -> Any:
         work = self.work
@@ -97,10 +98,7 @@ class LaunchedRunner:
         except ValueError:
             self.update.several([(s.scalars(), s.settings.direction * clip / grad_scale, s.settings.decay) for s in slots])
             return
-        settings = slot.settings
-        # what `Slot.scalars` does, without a call
-        scalars = slot.bound(slot.steps + 1, settings.lr) if settings is slot.bound_for else slot.scalars()
-        self.update(scalars, settings.direction * clip / grad_scale, settings.decay)
+        self.update(slot.scalars(), slot.settings.direction * clip / grad_scale, slot.settings.decay)
 
     @cached_property
     def _find_nonfinite(self) -> Any:

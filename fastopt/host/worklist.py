@@ -20,6 +20,7 @@ in compiled code where it was built (`fastopt.host._gather`): 10 to 50 us for a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ except ImportError:  # no compiler at hand when fastopt was installed: `refresh`
         return np.array([array.ctypes.data for array in arrays], np.int64)
 
 
-__all__ = ["BLOCK", "PIECES", "WorkList", "not_known"]
+__all__ = ["BLOCK", "PIECES", "WorkList", "addresses", "not_known"]
 
 BLOCK = 256
 """Rows begin at multiples of this many elements."""
@@ -118,7 +119,6 @@ class WorkList:
         self.slots = self.addresses[:, -1]
         self.absent = np.zeros(len(self.params) + 1, np.uint8)
         self.rows, self.pieces = _cut(sizes, threads * PIECES)
-        self.parallel = np.ascontiguousarray(np.stack([self.pieces[::PIECES, 0], self.pieces[PIECES - 1 :: PIECES, 1]], axis=1))
         self.serial = np.array([[0, len(self.rows)]], np.int64)
         bytes_each = [storage.itemsize for storage in (kernel.storages[0], *kernel.storages[2:])]
 
@@ -127,6 +127,11 @@ class WorkList:
             return f"state {k - 1} of {labels[tensor]}" if k else labels[tensor]
 
         self.guard(Extents(written, np.array(sizes, np.int64)[:, None] * np.array(bytes_each), label))
+
+    @cached_property
+    def parallel(self) -> NDArray[np.int64]:
+        """Each thread's rows; asked for only where nobody helps others out."""
+        return np.stack([self.pieces[::PIECES, 0], self.pieces[PIECES - 1 :: PIECES, 1]], axis=1)
 
     def guard(self, extents: Extents) -> None:
         """What no gradient may share memory with, from now on: all that a step writes, be it in this list or in others."""

@@ -143,24 +143,26 @@ class Optimizer(Holding):
         gradients = grads if grads.__class__ is list and len(grads) == self._list_of else self._structure.flatten(grads, "grads")
         if grad_scale is not UNSCALED:
             grad_scale = arguments.grad_scale(grad_scale)
-        plan, only, clip = self._plan, self._only, 1.0
-        if only is None or stream is not None or only.gather(gradients) != 1:
-            plan.take(gradients, stream)
+        plan = self._plan
+        if plan.at_once is not None and self._plain and max_norm is None and stream is None:
+            run, gather, slot = plan.at_once
+            settings = slot.settings
+            # what `Slot.scalars` does, without a call
+            scalars = slot.bound(slot.steps + 1, settings.lr) if settings is slot.bound_for else slot.scalars()
+            if run(gather, gradients, scalars, settings.direction / grad_scale, settings.decay):
+                slot.advance()
+                self._steps += 1
+                return True
+        plan.take(gradients, stream)
+        clip = 1.0
         if max_norm is not None or not self._plain:
             found = self._looked_at(gradients, grad_scale, self._max_norm if max_norm is None else arguments.max_norm(max_norm))
             if found is None:
                 return False
             clip = found
-        if only is not None and only.slots:
-            only.run(gradients, only.slots, grad_scale, clip)
-        else:
-            plan.run(gradients, grad_scale, clip)
-        if self._counts or not plan.recording:
-            alone = plan.alone
-            if alone is not None and not alone.memory:  # `Slot.advance`, without a call
-                alone.steps += 1
-            else:
-                plan.count()
+        plan.run(gradients, grad_scale, clip)
+        if not plan.recording:
+            plan.count()
             self._steps += 1
         return True
 

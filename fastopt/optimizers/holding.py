@@ -20,6 +20,7 @@ from fastopt.structure import Structure
 __all__ = ["Holding"]
 
 NONFINITE = ("propagate", "skip", "raise")
+NOTHING: Mapping[str, Sequence[Any]] = {}
 
 
 class Holding:
@@ -74,7 +75,7 @@ class Holding:
     def _settle(self, given: Mapping[str, Any]) -> Settled:
         return self._family.settle(given, beside=("params", "rule", *OPTIONS))
 
-    def _make_states(self, share: Share, before: Sequence[Mapping[str, Any]] | None = None) -> None:
+    def _make_states(self, share: Share, before: Mapping[str, Sequence[Any]] = NOTHING) -> None:
         made = shares.states(share, [self._views[i] for i in share.positions], self._memory, before)
         for i, own in zip(share.positions, made, strict=True):
             self._states[i] = own
@@ -82,10 +83,8 @@ class Holding:
     def _lay_out(self, slots: Sequence[Slot]) -> None:
         """Gets ready to step. Raises ValueError where arrays overlap or lie on different devices."""
         self._plan = Plan(self._memory, self._backend, self._structure, self._views, self._states, self._kernels, slots, self._threads)
-        self._only = self._plan.batches[0] if len(self._plan.batches) == 1 else None
         flat = self._structure.kind == "sequence" and not self._structure.parts
         self._list_of = self._structure.length if flat else None
-        self._counts = self._memory is memory.host  # elsewhere a step may be recorded instead of made
         self._plain = self._nonfinite == "propagate" and self._max_norm is None
         if self._max_norm is not None and self._memory is not memory.host:
             self._plan.get_ready_to_clip()
@@ -150,7 +149,8 @@ class Holding:
             self._kernels, self._states = kernels, list(self._states)
             for old, new in zip(before, changed, strict=True):
                 if old.rule is not new.rule:
-                    self._make_states(new, [dict(zip(old.rule.states, self._states[i], strict=True)) for i in new.positions])
+                    kept = zip(*(self._states[i] for i in new.positions), strict=True)
+                    self._make_states(new, dict(zip(old.rule.states, kept, strict=True)))
             self._lay_out(slots)
 
     @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -95,17 +96,17 @@ def kernels(shares: Sequence[Share], views: Sequence[Any], structure: Structure)
         for i in share.positions:
             dtype = views[i].dtype
             if dtype not in by_dtype:
-                by_dtype[dtype] = _kernel(share, _storage(views[i]), structure.label(i, "params"))
+                by_dtype[dtype] = _kernel(share, _storage(views[i]), partial(structure.label, i, "params"))
             found[i] = by_dtype[dtype]
     return [found[i] for i in range(len(views))]
 
 
-def _kernel(share: Share, own: Storage, label: str) -> Kernel:
+def _kernel(share: Share, own: Storage, label: Callable[[], str]) -> Kernel:
     state, gradient = share.state_of(own), own if share.gradient is None else share.gradient
     for name, chosen in (("state_dtype", state), ("grad_dtype", gradient)):
         if chosen.compute != own.compute:
             raise ValueError(
-                f"{name}: expected one that is computed with in {own.compute}, as {label} of {own.name} is, received {chosen.name}"
+                f"{name}: expected one that is computed with in {own.compute}, as {label()} of {own.name} is, received {chosen.name}"
             )
     return kernel_of(share.rule, share.settings.coupled, own.name, gradient.name, state.name)
 
@@ -116,32 +117,30 @@ def _storage(view: Any) -> Storage:
     return found
 
 
-def states(share: Share, views: Sequence[Any], memory: Memory, before: Sequence[Mapping[str, Any]] | None = None) -> list[tuple[Any, ...]]:
+def states(share: Share, views: Sequence[Any], memory: Memory, before: Mapping[str, Sequence[Any]]) -> list[tuple[Any, ...]]:
     """The states of these arrays of a group, of their initial values; those that stand in `before` by name stay as they are."""
-    names = share.rule.states
-    values = [share.rule.initial(name, share.settings.hyperparameters) for name in names]
-    plain, zeros = all(value == 0.0 for value in values), memory.zeros_beside
-    own: Any = None
-    dtype: Any = None
-    found = []
+    missing = [name for name in share.rule.states if name not in before]
+    by_dtype: dict[np.dtype[Any], list[int]] = {}
     for k, view in enumerate(views):
-        if view.dtype is not own:  # most are of one, and to look a dtype up takes longer than to make a small state
-            own, dtype = view.dtype, share.state_of(_storage(view)).dtype
-        if plain and before is None:
-            found.append(tuple([zeros(view, dtype) for _ in names]))
-        elif before is None:
-            found.append(tuple([_state(value, view, dtype, memory) for value in values]))
-        else:
-            kept = before[k]
-            named = zip(names, values, strict=True)
-            found.append(tuple([kept[name] if name in kept else _state(value, view, dtype, memory) for name, value in named]))
-    return found
+        by_dtype.setdefault(view.dtype, []).append(k)
+    made: list[list[Any]] = [[]] * len(views)
+    for places in by_dtype.values():
+        some = [views[k] for k in places]
+        zeros = memory.zeros_beside(some, share.state_of(_storage(some[0])).dtype, len(missing))
+        for k, own in zip(places, zeros, strict=True):
+            made[k] = own
+    for n, name in enumerate(missing):
+        value = share.rule.initial(name, share.settings.hyperparameters)
+        if value != 0.0:
+            for own, view in zip(made, views, strict=True):
+                _fill(own[n], value, view, memory)
+    if not before:
+        return list(map(tuple, made))
+    there = {**before, **dict(zip(missing, zip(*made, strict=True), strict=True))}
+    every = [there[name] for name in share.rule.states]
+    return list(zip(*every, strict=True)) if every else [()] * len(views)
 
 
-def _state(value: Any, view: Any, dtype: Any, memory: Memory) -> Any:
-    state = memory.zeros_beside(view, dtype)
-    if value is COPY:
-        memory.assign(state, memory.to_host(view).astype(dtype))
-    elif value:
-        memory.assign(state, np.full(view.shape, value, dtype))
-    return state
+def _fill(state: Any, value: Any, view: Any, memory: Memory) -> None:
+    beginning = memory.to_host(view).astype(state.dtype) if value is COPY else np.full(view.shape, value, state.dtype)
+    memory.assign(state, beginning)

@@ -188,11 +188,12 @@ def once_for_each(derive: Callable[Concatenate[K, P], T]) -> Callable[Concatenat
 
     @wraps(derive)
     def derived(keeper: K, *arguments: P.args, **options: P.kwargs) -> T:
-        key = (derive, *arguments, *options.items()) if options else (derive, *arguments)
-        found = keeper.derived.get(key, UNKNOWN)
+        key = (derive, *arguments, *options.items()) if arguments or options else derive
+        found: Any = keeper.derived.get(key, UNKNOWN)
         if found is UNKNOWN:
             found = keeper.derived[key] = derive(keeper, *arguments, **options)
-        return cast("T", found)
+        kept: T = found
+        return kept
 
     return cast("Callable[Concatenate[K, P], T]", derived)
 

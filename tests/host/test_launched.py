@@ -17,6 +17,7 @@ from fastopt.crosscheck import cases, compare
 from fastopt.host import launched
 from fastopt.rules.entry import MOST_SCALARS, RULES
 from tests.conftest import needed
+from tests.host.lists import work_list
 
 launch = pytest.importorskip("fastopt.host._launch", reason="the launcher was not built: no C compiler when fastopt was installed")
 
@@ -201,3 +202,38 @@ def test_a_round_trip_between_two_cpus_takes_time_and_one_to_nowhere_is_not_know
 
 def test_without_the_launcher_distances_are_not_known(without_launcher: None) -> None:
     assert launched.round_trip() is None
+
+
+def test_a_step_at_once_gathers_and_launches_or_does_nothing() -> None:
+    p, g = [np.ones(3, np.float32)], [np.ones(3, np.float32)]
+    work = work_list(p, [()], ["p"], ["g"], 1)
+    recorder = Recorder(work.addresses.shape[1], False, 1)
+    call = launch.Launcher(recorder.address, 3, work.addresses, work.rows, work.serial, threads=1, large=False, is_double=False)
+    assert call.step(work.gather, g, (0.5,), 1.0, 1.0)
+    assert recorder.seen == [[0.5, 1.0, 1.0]]
+    assert work.addresses[0, 1] == g[0].ctypes.data
+    with pytest.raises(ValueError, match=r"^scalars: expected 1 of the rule, received 2$"):
+        call.step(work.gather, g, (0.5, 0.5), 1.0, 1.0)
+    with pytest.raises(ValueError, match=r"^gatherer: expected the one that writes the addresses of this launcher, received another's$"):
+        call.step(work_list(p, [()], ["p"], ["g"], 1).gather, g, (0.5,), 1.0, 1.0)
+    for unusable in ([g[0][:2]], [g[0].astype(np.float64)], [p[0]], [None], [], [g[0], g[0]]):
+        assert not call.step(work.gather, unusable, (0.5,), 1.0, 1.0)
+    assert len(recorder.calls) == 1, "a call that was refused reached the kernel"
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba", "cython"])
+def test_only_a_step_of_one_batch_and_one_slot_is_made_at_once(backend: str) -> None:
+    needed(backend)
+    p = [np.ones(3, np.float32) for _ in range(2)]
+    groups = [{"params": p[:1]}, {"params": p[1:], "lr": 0.5}]
+    plans = {
+        "plain": fastopt.Adam(p, backend=backend)._plan,
+        "two slots": fastopt.Adam(groups, backend=backend)._plan,
+        "two batches": fastopt.Adam([p[0], p[1].astype(np.float64)], backend=backend)._plan,
+    }
+    at_once = [name for name, plan in plans.items() if plan.at_once is not None]
+    assert at_once == (["plain"] if backend != "numpy" else [])
+    opt = fastopt.Adam(p, backend=backend)
+    opt.step([np.ones(3, np.float32), None])
+    opt.step([np.ones(3, np.float32), np.ones(3, np.float32)])
+    assert opt._plan.at_once is None, "two tensors of unequal steps have two slots"

@@ -11,6 +11,7 @@ waits for it when it gives the tables back, and none can be captured in a graph.
 from __future__ import annotations
 
 import inspect
+from contextlib import nullcontext
 from functools import cache
 from typing import Any, Protocol, cast
 
@@ -23,6 +24,7 @@ from fastopt.rules.entry import RULES, Rule, find, once_for_each
 from fastopt.rules.family import Family
 from fastopt.slots import Slot
 from fastopt.storage import STORAGES, Storage
+from fastopt.uninterrupted import uninterrupted
 
 __all__ = ["apply"]
 
@@ -93,8 +95,7 @@ def apply(
 def _remembered(slot: Slot) -> dict[str, float] | None:
     if not slot.memory:
         return None
-    slot.advance()
-    return dict(zip(slot.rule.memory, slot.memory, strict=True))
+    return dict(zip(slot.rule.memory, slot.coming, strict=True))
 
 
 def _kernel(rule: Rule, coupled: bool, arrays: tuple[Any, ...]) -> Kernel | None:
@@ -135,7 +136,10 @@ def _laid_out(slot: Slot, arrays: tuple[Any, ...], grad_scale: float, backend: s
     _, module = backends.choose(backend, (kernel,), place)
     work = place.work_list(kernel, [p], [states], ["p"], ["g"], module.thread_count(num_threads), [0])
     work.refresh([arrays[1]], stream)
-    module.prepare(kernel, work).run([arrays[1]], [slot], grad_scale, 1.0)
+    runner = module.prepare(kernel, work)
+    calls = runner.ready([arrays[1]], [slot], grad_scale, 1.0)
+    with nullcontext() if runner.around is None else runner.around():
+        uninterrupted(calls)
 
 
 @cache

@@ -6,7 +6,7 @@ memory it is a `fastopt.cuda.arrays.DeviceArray`, whoever made the array (PyTorc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -34,8 +34,8 @@ class Memory(Protocol):
     def to_host(self, state: Any) -> NDArray[Any]:
         """A copy of a state as a NumPy array."""
 
-    def assign(self, state: Any, values: NDArray[Any]) -> None:
-        """Copies values into a state of their shape and dtype."""
+    def assigning(self, state: Any, values: NDArray[Any]) -> list[Callable[[], Any]]:
+        """The calls that copy values into a state of their shape and dtype (`fastopt.uninterrupted`)."""
 
     def work_list(
         self,

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
+from operator import setitem
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from fastopt.kernel import Kernel
 from fastopt.memory import Memory
 from fastopt.slots import Slot
 from fastopt.structure import Structure
+from fastopt.uninterrupted import uninterrupted
 
 __all__ = ["Batch", "Plan"]
 
@@ -53,14 +56,14 @@ class Plan:
         Of each parameter. A slot may be shared, and is replaced when its tensors part.
     threads
         The most that share a batch.
+    turn
+        What counts the steps, and holds `at_once`: (the call that takes gradients and makes a step at once, the gatherer that it needs, the
+        slot whose scalars it takes), where all is one batch with one slot, and its runner has such a call; else None.
 
     Attributes
     ----------
     slot_of, active
         The slot of each parameter, and those that have one in the coming step.
-    at_once
-        What takes gradients and makes the step in one call, the gatherer that it needs, and the slot whose scalars it takes: where all is
-        one batch with one slot, and its runner has such a call.
 
     Raises ValueError if any two of the arrays overlap, or lie on different devices.
     """
@@ -75,12 +78,12 @@ class Plan:
         kernels: Sequence[Kernel],
         slots: Sequence[Slot],
         threads: int,
+        turn: Any,
     ) -> None:
-        self._memory = memory
+        self._memory, self._turn = memory, turn
         self._clipping: Any = None
         self.slot_of = list(slots)
         self.active: list[Slot] = []
-        self.at_once: tuple[Callable[..., bool], Any, Slot] | None = None
         blocks = [0, *accumulate(-(-view.size // BLOCK) for view in views)]
         self._blocks = blocks[-1]
         by_kernel: dict[Kernel, list[int]] = {}
@@ -116,9 +119,14 @@ class Plan:
 
     def _settle(self) -> None:
         """Gives every tensor that has a gradient a slot: one for all of a group that made as many steps, and that no other one is in."""
+        uninterrupted(self.replacing(self.slot_of))
+
+    def replacing(self, slots: Sequence[Slot]) -> list[Callable[[], Any]]:
+        """The calls (`fastopt.uninterrupted`) that take other slots for the parameters, of the same kernels."""
         renewed: dict[tuple[Any, ...], Slot] = {}
         instead: dict[Slot, Slot] = {}
-        slot_of = list(self.slot_of)
+        slot_of = list(slots)
+        calls: list[Callable[[], Any]] = []
         for batch in self.batches:
             absent = batch.work.absent.tolist()
             places: dict[Slot, int] = {}
@@ -133,18 +141,16 @@ class Plan:
                     slot = instead[before] = renewed.setdefault(key, before.apart())
                 slot_of[i] = slot
                 column[k] = places.setdefault(slot, len(places))
-            batch.slots = list(places)
-            batch.work.slots[:] = column
-            batch.work.absent[-1] = 0
-        self.slot_of, self.active = slot_of, list(renewed.values())
-        self.at_once = None
-        if len(self.batches) == len(self.active) == 1 and self.batches[0].runner.at_once is not None:
-            self.at_once = self.batches[0].runner.at_once, self.batches[0].work.gather, self.active[0]
-
-    def replace(self, slots: Sequence[Slot]) -> None:
-        """Takes other slots for the parameters, of the same kernels."""
-        self.slot_of = list(slots)
-        self._settle()
+            calls.append(partial(setattr, batch, "slots", list(places)))
+            calls.append(partial(setitem, batch.work.slots, slice(None), np.array(column, np.int64)))
+            calls.append(partial(setitem, batch.work.absent, -1, 0))
+        active, first = list(renewed.values()), self.batches[0]
+        at_once = None
+        if len(self.batches) == len(active) == 1 and first.runner.at_once is not None:
+            at_once = first.runner.at_once, first.work.gather, active[0]
+        calls.append(partial(self.__dict__.update, slot_of=slot_of, active=active))
+        calls.append(partial(setattr, self._turn, "at_once", at_once))
+        return calls
 
     def advance(self, grad_scale: float, stream: Any) -> None:
         """Hands a captured step the scalars of the coming one, on a device, and counts it."""
@@ -158,7 +164,7 @@ class Plan:
                 batch.runner.advance(batch.slots, grad_scale)
         if self._clipping is not None:
             self._clipping.advance(grad_scale)
-        self.count()
+        uninterrupted(self.counting())
 
     @property
     def recording(self) -> bool:
@@ -195,12 +201,24 @@ class Plan:
         return self._clipping([(batch.runner, batch.slots) for batch in self.batches], grad_scale, max_norm)
 
     def run(self, gradients: list[Any], grad_scale: float, clip: Any) -> None:
-        """One step, on the gradients that were taken last; not counted yet."""
+        """Makes a step on the gradients that were taken last, and counts it: both, or neither where this raises.
+
+        While a graph is captured the step is recorded, and not counted.
+        """
+        calls: list[Callable[[], Any]] = []
         for batch in self.batches:
             if batch.slots:
-                batch.runner.run(self.share(batch, gradients), batch.slots, grad_scale, clip)
+                calls += batch.runner.ready(self.share(batch, gradients), batch.slots, grad_scale, clip)
+        if not self.recording:
+            calls += self.counting()
+        around = self.batches[0].runner.around
+        if around is None:
+            uninterrupted(calls)
+        else:
+            with around():
+                uninterrupted(calls)
 
-    def count(self) -> None:
-        """Counts a step that was made, for the tensors that had a gradient."""
-        for slot in self.active:
-            slot.advance()
+    def counting(self) -> list[Callable[[], Any]]:
+        """The calls that count a step, for the tensors that had a gradient and for all."""
+        of_slots = [move for slot in self.active for move in slot.advancing()]
+        return [*of_slots, partial(setattr, self._turn, "steps", self._turn.steps + 1)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # families, which rules/ holds, make settings
@@ -32,15 +34,16 @@ class Settings:
 
     def __post_init__(self) -> None:
         self.direction = -1.0 if self.maximize else 1.0
-        self.learn_at(self.lr)
+        self.decay = self._decay(self.lr)
 
-    def learn_at(self, lr: float) -> None:
-        """Changes the learning rate."""
-        self.lr = lr
+    def _decay(self, lr: float) -> float:
         if self.weight_decay == 0.0:
-            self.decay = 1.0
-        else:
-            self.decay = 1.0 - lr * self.weight_decay if self.decoupled else self.weight_decay
+            return 1.0
+        return 1.0 - lr * self.weight_decay if self.decoupled else self.weight_decay
+
+    def learning_at(self, lr: float) -> list[Callable[[], None]]:
+        """The calls that change the learning rate (`fastopt.uninterrupted`)."""
+        return [partial(setattr, self, "lr", lr), partial(setattr, self, "decay", self._decay(lr))]
 
     @property
     def coupled(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from fastopt.rules.entry import Rule
@@ -65,10 +66,10 @@ class Slot:
         """Those of a compiled kernel: the rule's, then the prologue's."""
         return (*self.scalars(), self.settings.direction * clip / grad_scale, self.settings.decay)
 
-    def advance(self) -> None:
-        """Counts a step that was made."""
-        self.steps += 1
-        self.memory = self.coming
+    def advancing(self) -> list[Callable[[], None]]:
+        """The calls that count a step (`fastopt.uninterrupted`)."""
+        steps = partial(setattr, self, "steps", self.steps + 1)
+        return [steps, partial(setattr, self, "memory", self.coming)] if self.memory else [steps]
 
     def apart(self) -> Slot:
         """Another slot that stands where this one does."""

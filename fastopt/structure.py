@@ -103,10 +103,8 @@ class Structure:
 
     def _sequence(self, values: Any, argument: str) -> list[Any]:
         expected = len(self.keys)
-        if values.__class__ is list:
-            found: list[Any] = values
-        elif isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping) and not memory.is_array(values):
-            found = list(values)
+        if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping) and not memory.is_array(values):
+            found: list[Any] = list(values)
         else:
             raise TypeError(f"{argument}: expected a sequence of {expected} arrays, like params; received {type(values).__name__}")
         if len(found) != expected:

@@ -12,6 +12,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     # what the launcher is made of is asked through it
     "tests/host/test_launched.py": ("fastopt/host/_launch.pyx", "fastopt/host/round_trip.h"),
     "tests/host/test_pool.py": ("fastopt/host/placement.h",),
+    "tests/host/test_threads.py": ("fastopt/host/mode.h",),
     # what may be a parameter or a gradient is asked through whoever takes them, and a norm through the steps that clip
     "tests/test_bad_calls.py": ("fastopt/host/arrays.py",),
     "tests/test_memory.py": ("fastopt/host/memory.py",),

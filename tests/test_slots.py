@@ -11,6 +11,7 @@ import fastopt
 from fastopt.rules.entry import RULES, Rule
 from fastopt.rules.family import Family
 from fastopt.slots import Slot
+from fastopt.uninterrupted import uninterrupted
 from tests.conftest import needed
 
 # ruff: noqa: ANN202  -- rules are bare formulas
@@ -41,9 +42,9 @@ def test_the_coming_step_is_the_next_one() -> None:
     rule = RULES["adam"]
     slot = Slot(rule, settings(rule, lr=0.1), steps=4)
     assert slot.scalars() == rule.scalars(5, 0.1, **rule.defaults)
-    slot.advance()
+    uninterrupted(slot.advancing())
     assert slot.scalars() == rule.scalars(6, 0.1, **rule.defaults)
-    slot.settings.learn_at(0.2)
+    uninterrupted(slot.settings.learning_at(0.2))
     assert slot.scalars() == rule.scalars(6, 0.2, **rule.defaults)
     slot.settings = settings(rule, lr=0.2, eps=0.5)
     assert slot.scalars() == rule.scalars(6, 0.2, **{**rule.defaults, "eps": 0.5})
@@ -54,11 +55,11 @@ def test_memory_is_kept_when_a_step_is_counted_and_not_before() -> None:
     for _ in range(3):
         assert slot.scalars() == (0.5 / 1.25,)
     assert slot.memory == (0.25,)
-    slot.advance()
+    uninterrupted(slot.advancing())
     assert slot.memory == (0.75,)
     apart = slot.apart()
     apart.scalars()
-    apart.advance()
+    uninterrupted(apart.advancing())
     assert (slot.memory, apart.memory) == ((0.75,), (1.25,))
 
 

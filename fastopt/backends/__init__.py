@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import cache as once
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -35,14 +36,22 @@ class Runner(Protocol):
     Attributes
     ----------
     at_once
-        `at_once(work.gather, gradients, scalars, gradient_factor, decay)` takes the gradients and makes the step in one call, where there
-        is one slot. Answers whether it did; if not, nothing was written. None where the runner has no such call.
+        `at_once(turn, turn.at_once, gradients, scalars, gradient_factor, decay, before, step)` takes the gradients, makes the step and
+        counts it in one call, where there is one slot. Answers whether it did; if not, nothing was written. None where the runner has no
+        such call.
+    around
+        Of what has to hold while the calls of `ready` are made, a context manager; None where nothing has to.
     """
 
     at_once: Callable[..., bool] | None
+    around: Callable[[], AbstractContextManager[Any]] | None
 
-    def run(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> None:
-        """One step, on gradients that the work list was refreshed with, which are divided by `grad_scale` and multiplied by `clip`."""
+    def ready(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> list[Callable[[], Any]]:
+        """The calls that make a step (`fastopt.uninterrupted`), on gradients that the work list was refreshed with.
+
+        The gradients are divided by `grad_scale` and multiplied by `clip`. Whatever can fail has been done by then, and nothing is written
+        before the calls are made.
+        """
 
     def all_finite(self, gradients: list[Any]) -> bool:
         """Whether every element of every gradient is finite. Only in host memory: optimizers of device arrays never ask."""

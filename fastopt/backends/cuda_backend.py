@@ -7,7 +7,9 @@ records a launch that reads its scalars from device memory, which `Optimizer.adv
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,23 +64,31 @@ class CudaRunner:
         tensors = [(i, p.owner) for i, p in enumerate(work.params) if p.foreign and torch_tensor(p.owner)]
         self.tensors = [(i, tensor) for i, tensor in tensors if not tensor.is_inference()]  # those keep no version
 
-    def run(self, gradients: Sequence[Any], slots: Sequence[Slot], grad_scale: float, clip: float | Norm) -> None:
-        """One step, on the gradients and the stream that the work list was refreshed with; or its record, during a capture.
+    def around(self) -> AbstractContextManager[Any]:
+        """The calling thread has to be on the device."""
+        on: AbstractContextManager[Any] = self.work.runtime.on(self.work.device)
+        return on
+
+    def ready(self, gradients: Sequence[Any], slots: Sequence[Slot], grad_scale: float, clip: float | Norm) -> list[Callable[[], Any]]:
+        """The calls that launch a step on the gradients and the stream that the work list was refreshed with; or record it, in a capture.
 
         With a norm, its factor is in the table already (`fastopt.cuda.norm.Clipping`), and so is all that `bring` brings.
         """
         work = self.work
+        scalars_at, scalars = work.scalars_at, self.unread
         if not isinstance(clip, Norm) and len(slots) == 1 and not work.recording:
             work.place()
-            self._launch(0, self._rows(slots, grad_scale, clip)[0, :-1])
-        else:
-            if not isinstance(clip, Norm):
-                self.bring(slots, grad_scale, clip)
-            self._launch(work.scalars_at, self.unread)
+            scalars_at, scalars = 0, self._rows(slots, grad_scale, clip)[0, :-1]
+        elif not isinstance(clip, Norm):
+            self.bring(slots, grad_scale, clip)
+        self._tell_autograd()
+        calls: list[Callable[[], Any]] = []
+        if work.blocks:
+            calls.append(self.update.ready(work.blocks, work.shape.threads, work.stream, (*self.tables, scalars_at, *scalars)))
         if work.capture is not None:
-            self.captured.add(work.capture)
-            work.captured = work.absent[:-1].copy()
-        self._written()
+            calls.append(partial(self.captured.add, work.capture))
+            calls.append(partial(setattr, work, "captured", work.absent[:-1].copy()))
+        return calls
 
     def bring(self, slots: Sequence[Slot], grad_scale: float, clip: float = 1.0) -> None:
         """Brings what the kernel reads: gradients' addresses, slots, and the table of scalars, which `advance` brings to a graph."""
@@ -108,13 +118,8 @@ class CudaRunner:
             raise ValueError(f"scalars: expected {expected} of the rule, received {received}")
         return table
 
-    def _launch(self, scalars_at: int, scalars: NDArray[Any]) -> None:
-        work = self.work
-        if work.blocks:
-            self.update(work.blocks, work.shape.threads, work.stream, (*self.tables, scalars_at, *scalars))
-
-    def _written(self) -> None:
-        """Tells autograd, which looks at a tensor's version to see whether it was written to."""
+    def _tell_autograd(self) -> None:
+        """That the parameters are written to: it looks at a tensor's version for that."""
         if self.tensors:
             absent = self.work.absent
             written = [tensor for i, tensor in self.tensors if not absent[i]] if absent.any() else [tensor for _, tensor in self.tensors]

@@ -13,8 +13,10 @@ import importlib.util
 import linecache
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache as once
+from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -75,20 +77,37 @@ class NumbaRunner:
         self.alone = *arrays, work.serial.ctypes.data, len(work.serial)
         self.shared = *arrays, work.parallel.ctypes.data, len(work.parallel)
 
-    def _call(self, module: ModuleType, scalars: NDArray[Any]) -> int:
-        if not self.several or threads.forked():
-            return int(module.serial(*self.alone, scalars.ctypes.data))
-        with _launching:
-            return int(module.parallel(*self.shared, scalars.ctypes.data))
+    def around(self) -> AbstractContextManager[Any]:
+        """Numba's own threads take one launch at a time."""
+        return _launching if self._shared_out else nullcontext()
 
-    def run(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> None:
-        """One step, on the gradients that the work list was refreshed with."""
+    @property
+    def _shared_out(self) -> bool:
+        return self.several and not threads.forked()
+
+    def _entry(self, module: ModuleType) -> tuple[Any, tuple[int, ...]]:
+        """What to call of a module, compiled, and with what but for the address of the scalars."""
+        entry, arguments = (module.parallel, self.shared) if self._shared_out else (module.serial, self.alone)
+        if not entry.signatures:  # not at its first call: that would be Python code, where there must be none
+            from numba import int64
+
+            entry.compile((int64,) * (len(arguments) + 1))
+        return entry, arguments
+
+    def _call(self, module: ModuleType, scalars: NDArray[Any]) -> int:
+        entry, arguments = self._entry(module)
+        with self.around():
+            return int(entry(*arguments, scalars.ctypes.data))
+
+    def ready(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> list[Callable[[], Any]]:
+        """The calls that make a step, on the gradients that the work list was refreshed with."""
         with np.errstate(all="ignore"):  # a scalar beyond float32 is an infinity, as in the other backends
-            table = np.array([slot.all_scalars(grad_scale, clip) for slot in slots], self.dtype)
-        if table.shape[1] != self.kernel.scalar_count:
-            expected, received = self.kernel.scalar_count - PROLOGUE_SCALARS, table.shape[1] - PROLOGUE_SCALARS
+            self.table = np.array([slot.all_scalars(grad_scale, clip) for slot in slots], self.dtype)  # kept until the next step
+        if self.table.shape[1] != self.kernel.scalar_count:
+            expected, received = self.kernel.scalar_count - PROLOGUE_SCALARS, self.table.shape[1] - PROLOGUE_SCALARS
             raise ValueError(f"scalars: expected {expected} of the rule, received {received}")
-        self._call(self.update, table)
+        entry, arguments = self._entry(self.update)
+        return [partial(entry, *arguments, self.table.ctypes.data)]
 
     def all_finite(self, gradients: list[Any]) -> bool:
         """Whether every element of every gradient is finite."""

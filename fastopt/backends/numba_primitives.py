@@ -6,10 +6,12 @@ The functions are written without literals: `x > 0` would compare in float64 and
 from __future__ import annotations
 
 import math
+import platform
 from typing import Any
 
 from llvmlite import ir
 from numba import float32, float64, int64, njit, types, uint8, uint16, uint32
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastopt.storage.bits import OPERATORS
@@ -28,8 +30,10 @@ __all__ = [
     "int64_pointer",
     "maximum",
     "minimum",
+    "mode",
     "sign",
     "sqrt",
+    "take_mode",
     "uint8_pointer",
     "uint16_pointer",
     *OPERATORS.values(),
@@ -54,6 +58,60 @@ float64_pointer = _pointer(float64)
 int64_pointer = _pointer(int64)
 uint8_pointer = _pointer(uint8)
 uint16_pointer = _pointer(uint16)
+
+# --- how a thread does arithmetic (`fastopt/host/mode.h`): what helpers take over from the thread that calls them
+
+MACHINE = platform.machine().lower()
+MODE_BITS = {"x86_64": 0xE040, "amd64": 0xE040, "aarch64": 0x03C80000, "arm64": 0x03C80000}.get(MACHINE, 0)
+
+
+def _read_mode(builder: Any) -> Any:
+    if MACHINE in ("aarch64", "arm64"):
+        found = _llvm(builder, ir.FunctionType(ir.IntType(64), []), "llvm.aarch64.get.fpcr")
+        return builder.call(found, [])
+    place = cgutils.alloca_once(builder, ir.IntType(32))
+    read = _llvm(builder, ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()]), "llvm.x86.sse.stmxcsr")
+    builder.call(read, [builder.bitcast(place, ir.IntType(8).as_pointer())])
+    return builder.zext(builder.load(place), ir.IntType(64))
+
+
+def _write_mode(builder: Any, value: Any) -> None:
+    if MACHINE in ("aarch64", "arm64"):
+        write = _llvm(builder, ir.FunctionType(ir.VoidType(), [ir.IntType(64)]), "llvm.aarch64.set.fpcr")
+        builder.call(write, [value])
+        return
+    place = cgutils.alloca_once_value(builder, builder.trunc(value, ir.IntType(32)))
+    write = _llvm(builder, ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()]), "llvm.x86.sse.ldmxcsr")
+    builder.call(write, [builder.bitcast(place, ir.IntType(8).as_pointer())])
+
+
+def _llvm(builder: Any, kind: ir.FunctionType, name: str) -> Any:
+    return cgutils.get_or_insert_function(builder.module, kind, name)
+
+
+@intrinsic
+def mode(typing_context: Any) -> Any:
+    """How the calling thread rounds, and whether it flushes denormals to zero; 0 where that is not known."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits = ir.Constant(ir.IntType(64), MODE_BITS)
+        return builder.and_(_read_mode(builder), bits) if MODE_BITS else bits
+
+    return int64(), generate
+
+
+@intrinsic
+def take_mode(typing_context: Any, wanted: Any) -> Any:
+    """Has the calling thread do as another one does."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if MODE_BITS:
+            kept = builder.and_(_read_mode(builder), ir.Constant(ir.IntType(64), ~MODE_BITS))
+            _write_mode(builder, builder.or_(kept, arguments[0]))
+        return context.get_dummy_value()
+
+    return types.none(types.int64), generate
+
 
 sqrt = math.sqrt
 absolute = abs

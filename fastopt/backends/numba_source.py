@@ -131,10 +131,13 @@ def serial(addresses_at, width, rows_at, bounds_at, threads, scalars_at):
 
 @njit(error_model="numpy", nogil=True, parallel=True, cache={cache})
 def parallel(addresses_at, width, rows_at, bounds_at, threads, scalars_at):
-    found = 0
+    found, callers = 0, mode()
     for thread in prange(threads):
+        own = mode()
+        take_mode(callers)
         bounds = carray(int64_pointer(bounds_at), (threads, 2))
         found += run(addresses_at, width, rows_at, bounds[thread, 0], bounds[thread, 1], scalars_at)
+        take_mode(own)
     return found
 
 
@@ -239,7 +242,18 @@ def _module_source(title: str, compute: str, storages: list[Storage], run: str, 
     None is compiled before it is called.
     """
     narrow = [storage for storage in storages if storage.texts is not None]
-    names = ["absolute", "int64_pointer", "float64_pointer", f"{compute}_pointer", "maximum", "minimum", "sign", "sqrt"]
+    names = [
+        "absolute",
+        "int64_pointer",
+        "float64_pointer",
+        f"{compute}_pointer",
+        "maximum",
+        "minimum",
+        "mode",
+        "sign",
+        "sqrt",
+        "take_mode",
+    ]
     if narrow:
         names += [
             "as_bits",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from operator import setitem
 from typing import Any
 
 import numpy as np
@@ -49,7 +51,7 @@ def prepare(kernel: Kernel, work: WorkList) -> Runner:
 class Runner:
     """Steps of one kernel over one work list."""
 
-    at_once = None
+    at_once = around = None
 
     def __init__(self, kernel: Kernel, work: WorkList) -> None:
         self.kernel, self.work = kernel, work
@@ -61,9 +63,10 @@ class Runner:
         else:
             self.formula = _formula_from_text(rule)
 
-    def run(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> None:
-        """One step, on the gradients given."""
+    def ready(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> list[Callable[[], Any]]:
+        """The calls that make a step, on the gradients given: all of it is computed by now, and is only to be copied."""
         work, storages = self.work, self.kernel.storages
+        calls: list[Callable[[], Any]] = []
         with np.errstate(all="ignore"):  # as the compiled backends: IEEE results, no warnings
             for parameter, given, states, index in zip(work.params, gradients, work.states, work.slots, strict=True):
                 if given is None:
@@ -87,10 +90,12 @@ class Runner:
                 hyperparameters = {**settings.hyperparameters, **memory}
                 results = self.formula(before, gradient, *own, step=slot.steps + 1, lr=settings.lr, **hyperparameters)
                 for storage, array, new in zip((storages[0], *storages[2:]), (parameter, *states), results, strict=True):
-                    array[...] = storage.encode(new)
+                    # without what a subclass makes of it, which may be Python code
+                    calls.append(partial(setitem, np.asarray(array), ..., storage.encode(new)))
             for slot in slots:
                 if slot.memory:
                     slot.scalars()  # what they remember of this step
+        return calls
 
     def all_finite(self, gradients: list[Any]) -> bool:
         """Whether every element of every gradient is finite."""

@@ -14,6 +14,8 @@ it would take the place of `toolchain`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -27,6 +29,9 @@ class Launchable(Protocol):
 
     def __call__(self, blocks: int, threads: int, stream: int, arguments: tuple[Any, ...]) -> None:
         """Launches it on a stream. Integers are passed as 64 bits, NumPy scalars as what they are."""
+
+    def ready(self, blocks: int, threads: int, stream: int, arguments: tuple[Any, ...]) -> Callable[[], Any]:
+        """The call that launches it (`fastopt.uninterrupted`), to be made where the calling thread is on the device (`Runtime.on`)."""
 
 
 class Upload(Protocol):
@@ -70,6 +75,9 @@ class Runtime(Protocol):
 
     def upload(self, device: int, capacity: int) -> Upload:
         """A way for small data, with memory of its own; `capacity` is what it has room for to begin with, in bytes."""
+
+    def on(self, device: int) -> AbstractContextManager[Any]:
+        """Has the calling thread on a device, and then again where it was."""
 
     def capture(self, device: int, stream: int) -> int | None:
         """Which capture of a CUDA graph a stream is in, or None."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastopt.cuda import arrays, runtime
 from fastopt.cuda.arrays import DeviceArray, assign, from_host, to_host
@@ -13,7 +15,7 @@ from fastopt.cuda.norm import Clipping
 from fastopt.cuda.worklist import DeviceWorkList
 from fastopt.kernel import Kernel
 
-__all__ = ["assign", "backends", "check_together", "clipping", "from_host", "name", "to_host", "views", "work_list", "zeros_beside"]
+__all__ = ["assigning", "backends", "check_together", "clipping", "from_host", "name", "to_host", "views", "work_list", "zeros_beside"]
 
 name = "device memory"
 backends = ("cuda",)
@@ -40,6 +42,11 @@ def _zeros_beside(parameter: DeviceArray, dtype: np.dtype[Any]) -> DeviceArray:
     size = lead + parameter.size * dtype.itemsize
     start, owner, device = _zeros_of_framework(parameter, size) or _zeros(parameter, size)
     return DeviceArray(start + lead, parameter.shape, dtype, device, owner, strides=parameter.strides)
+
+
+def assigning(state: DeviceArray, values: NDArray[Any]) -> list[Callable[[], Any]]:
+    """The calls that copy host values into a state of their shape and dtype; each waits for the device, and may be interrupted."""
+    return [partial(assign, state, values)]
 
 
 def _zeros(parameter: DeviceArray, size: int) -> tuple[int, Any, int]:

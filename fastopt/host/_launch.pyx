@@ -4,6 +4,17 @@
 Also what only compiled code can say of the machine: the instruction set, whether there are threads, and how far apart CPUs are.
 """
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.pythread cimport (
+    NOWAIT_LOCK,
+    PyThread_acquire_lock,
+    PyThread_allocate_lock,
+    PyThread_free_lock,
+    PyThread_get_thread_ident,
+    PyThread_release_lock,
+    PyThread_type_lock,
+    WAIT_LOCK,
+)
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
@@ -74,9 +85,70 @@ DEF MOST_ARRAYS = 34
 DEF BLOCK = 256
 
 
+cdef class Turn:
+    """Whose turn it is to work on an optimizer (`fastopt.optimizers.turns`, which has it in Python too): a lock that its thread may take again,
+    and what a step looks at and changes while it has it.
+    """
+
+    cdef PyThread_type_lock lock_
+    cdef unsigned long owner
+    cdef long depth
+    cdef object __weakref__
+    cdef public bint taken, forked
+    cdef public object at_once
+    cdef public long long steps
+
+    def __cinit__(self):
+        self.lock_ = PyThread_allocate_lock()
+        if self.lock_ == NULL:
+            raise MemoryError("Turn: no memory for a lock")
+
+    def __dealloc__(self):
+        if self.lock_ != NULL:
+            PyThread_free_lock(self.lock_)
+
+    @property
+    def lock(self):
+        """The context manager that holds it."""
+        return self
+
+    cdef bint take(self, int wait) noexcept:
+        cdef unsigned long me = PyThread_get_thread_ident()
+        if self.depth and self.owner == me:
+            self.depth += 1
+            return True
+        if not PyThread_acquire_lock(self.lock_, NOWAIT_LOCK):
+            if wait == NOWAIT_LOCK:
+                return False
+            with nogil:
+                PyThread_acquire_lock(self.lock_, WAIT_LOCK)
+        self.owner, self.depth = me, 1
+        return True
+
+    cdef void give(self) noexcept:
+        self.depth -= 1
+        if not self.depth:
+            PyThread_release_lock(self.lock_)
+
+    def __enter__(self):
+        self.take(WAIT_LOCK)
+        return self
+
+    def __exit__(self, *_):
+        self.give()
+
+    def after_fork(self):
+        """In a child: whether this was the turn of a thread that does not live there. It is nobody's then."""
+        if not self.depth or self.owner == PyThread_get_thread_ident():
+            return False
+        self.lock_ = PyThread_allocate_lock()  # the old one is left as it is: nobody will release it
+        self.depth = 0
+        return True
+
+
 cdef class Launcher:
     """`Launcher(kernel, scalar_count, addresses, rows, pieces, threads, large, is_double)(scalars, gradient_factor, decay)
-    -> int`: what the kernel found in all pieces, where all tensors take the scalars of slot 0. See also `several` and `into`.
+    -> int`: what the kernel found in all pieces, where all tensors take the scalars of slot 0. See also `step`, `over` and `into`.
 
     `scalar_count` is that of the kernel, the prologue's two included. `pieces` has one row a piece: its first row of the work list, and
     the one after its last. Their number is a multiple of `threads`. `large` says whether sleeping helpers shall be woken.
@@ -121,9 +193,6 @@ cdef class Launcher:
         with nogil:
             return fastopt_run(&job, self.threads, self.pieces)
 
-    def __call__(self, tuple scalars, double gradient_factor, double decay):
-        return self.launch(scalars, gradient_factor, decay)
-
     cdef int launch(self, tuple scalars, double gradient_factor, double decay) except -1:
         cdef double doubles[MOST_SCALARS]
         cdef float floats[MOST_SCALARS]
@@ -133,32 +202,51 @@ cdef class Launcher:
         fill[float](floats, scalars, gradient_factor, decay, self.scalar_count)
         return self.run(floats)
 
-    def step(self, Gatherer gatherer, list gradients, tuple scalars, double gradient_factor, double decay):
-        """Gathers the gradients and runs, in one call. Answers whether it did: where not all gradients can be used as they lie, or some
-        came or went, nothing is run, and the caller has to look closer."""
+    def __call__(self, tuple scalars, double gradient_factor, double decay):
+        return self.launch(scalars, gradient_factor, decay)
+
+    def step(self, Turn turn, tuple at_once, list gradients, tuple scalars, double gradient_factor, double decay, object before, object step):
+        """Gathers the gradients, runs, and counts, in one call: no interrupt and no other thread finds a part of it.
+
+        `at_once` is (this method, a gatherer, a slot) and has to be the turn's; the step is the slot's `step`-th, after `before`. Answers
+        whether it was made. It is not, and nothing is done, where another thread has the turn, where the slot has moved on, where not all
+        gradients can be used as they lie, or where some came or went: the caller has to look closer then.
+        """
+        cdef Gatherer gatherer = at_once[1]
+        cdef object slot = at_once[2], coming
         if gatherer.addresses != self.job.addresses:
             raise ValueError("gatherer: expected the one that writes the addresses of this launcher, received another's")
-        if gatherer.gather(gradients) != 1:
+        if turn.taken or turn.at_once is not at_once or slot.steps is not before or not turn.take(NOWAIT_LOCK):
             return False
-        self.launch(scalars, gradient_factor, decay)
+        try:
+            if gatherer.gather(gradients) != 1:
+                return False
+            self.launch(scalars, gradient_factor, decay)
+            slot.steps = step
+            coming = slot.coming
+            if coming:
+                slot.memory = coming
+            turn.steps += 1
+        finally:
+            turn.give()
         return True
 
-    def several(self, list slots):
-        """The same with several slots: for each its scalars, gradient factor and decay."""
+    def table(self, list slots):
+        """The scalars of several slots as the kernel reads them, from the scalars, the gradient factor and the decay of each."""
         cdef Py_ssize_t k, size = self.scalar_count * (sizeof(double) if self.is_double else sizeof(float))
-        cdef char* table = <char*> malloc(len(slots) * size + 1)
-        if table == NULL:
-            raise MemoryError("Launcher: no memory for the scalars")
-        try:
-            for k in range(len(slots)):
-                scalars, gradient_factor, decay = slots[k]
-                if self.is_double:
-                    fill[double](<double*> (table + k * size), scalars, gradient_factor, decay, self.scalar_count)
-                else:
-                    fill[float](<float*> (table + k * size), scalars, gradient_factor, decay, self.scalar_count)
-            return self.run(table)
-        finally:
-            free(table)
+        cdef bytes found = PyBytes_FromStringAndSize(NULL, len(slots) * size)
+        cdef char* at = PyBytes_AS_STRING(found)
+        for k in range(len(slots)):
+            scalars, gradient_factor, decay = slots[k]
+            if self.is_double:
+                fill[double](<double*> (at + k * size), scalars, gradient_factor, decay, self.scalar_count)
+            else:
+                fill[float](<float*> (at + k * size), scalars, gradient_factor, decay, self.scalar_count)
+        return found
+
+    def over(self, bytes table):
+        """Runs with a table of scalars; tensors take the row of their slot."""
+        return self.run(PyBytes_AS_STRING(table))
 
     def into(self, cnp.ndarray results):
         """For kernels that take no scalars and may write results: to an array of float64, each to a place of its own."""

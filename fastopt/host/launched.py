@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,8 @@ class LaunchedRunner:
     those that look at gradients alone, which most runs never ask for.
     """
 
+    around = None
+
     def __init__(self, kernel: Kernel, work: WorkList, update: int, named: Callable[[str], int]) -> None:
         self.kernel, self.work, self.named = kernel, work, named
         self.several, _ = _help(kernel.bytes_per_parameter * work.elements, work.threads)
@@ -91,14 +93,10 @@ class LaunchedRunner:
         is_double = self.kernel.compute == "float64"
         return _launch.Launcher(address, scalar_count, work.addresses, work.rows, pieces, threads, large, is_double)
 
-    def run(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> None:
-        """One step, on the gradients that the work list was refreshed with."""
-        try:
-            (slot,) = slots
-        except ValueError:
-            self.update.several([(s.scalars(), s.settings.direction * clip / grad_scale, s.settings.decay) for s in slots])
-            return
-        self.update(slot.scalars(), slot.settings.direction * clip / grad_scale, slot.settings.decay)
+    def ready(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> list[Callable[[], Any]]:
+        """The calls that make a step, on the gradients that the work list was refreshed with."""
+        rows = [(slot.scalars(), slot.settings.direction * clip / grad_scale, slot.settings.decay) for slot in slots]
+        return [partial(self.update.over, self.update.table(rows))]
 
     @cached_property
     def _find_nonfinite(self) -> Any:

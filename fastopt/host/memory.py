@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import setitem
 from typing import Any
 
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ except ImportError:  # no compiler at hand when fastopt was installed: arrays ar
         return False
 
 
-__all__ = ["assign", "backends", "check_together", "name", "to_host", "views", "work_list", "zeros_beside"]
+__all__ = ["assigning", "backends", "check_together", "name", "to_host", "views", "work_list", "zeros_beside"]
 
 name = "host memory"
 backends = ("numpy", "numba", "cython")
@@ -41,9 +43,9 @@ def to_host(state: NDArray[Any]) -> NDArray[Any]:
     return state.copy(order="K")
 
 
-def assign(state: NDArray[Any], values: NDArray[Any]) -> None:
-    """Copies values into a state of their shape and dtype."""
-    state[...] = values
+def assigning(state: NDArray[Any], values: NDArray[Any]) -> list[Callable[[], Any]]:
+    """The calls that copy values into a state of their shape and dtype."""
+    return [partial(setitem, state, ..., values)]
 
 
 def work_list(

@@ -55,6 +55,7 @@ static int fastopt_run(const fastopt_job* job, int threads, Py_ssize_t pieces) {
 #include <string.h>
 #include <time.h>
 
+#include "mode.h"
 #include "placement.h"
 
 #define FASTOPT_MOST_THREADS 1024 /* fastopt.host.threads.MOST */
@@ -85,6 +86,7 @@ static struct {
     int threads; /* that the job is shared out for */
     int called;  /* helpers that may join */
     const fastopt_job* job;
+    uint64_t mode; /* the caller's */
     _Atomic int64_t ended; /* when the last job was */
     fastopt_share shares[FASTOPT_MOST_THREADS];
     fastopt_helper helpers[FASTOPT_MOST_THREADS]; /* the caller is thread 0 and has none */
@@ -143,8 +145,10 @@ static int fastopt_join(fastopt_helper* self, int thread) {
     atomic_fetch_add(&fastopt_pool.inside, 1);
     if (atomic_load(&fastopt_pool.open) && thread <= fastopt_pool.called) {
         missing = !fastopt_in_place(&self->place, thread);
-        if (!missing)
+        if (!missing) {
+            fastopt_take_mode(fastopt_pool.mode);
             fastopt_work(thread);
+        }
     }
     atomic_fetch_sub(&fastopt_pool.inside, 1);
     atomic_store(&self->joining, 0);
@@ -240,6 +244,7 @@ static int fastopt_run(const fastopt_job* job, int threads, Py_ssize_t pieces) {
     }
     fastopt_start(helpers);
     fastopt_pool.job = job;
+    fastopt_pool.mode = fastopt_mode();
     fastopt_pool.threads = threads;
     fastopt_pool.called = helpers;
     atomic_store(&fastopt_pool.found, 0);

@@ -12,8 +12,10 @@ from fastopt.optimizers.construction import constructor
 from fastopt.optimizers.groups import Group
 from fastopt.optimizers.holding import Holding
 from fastopt.optimizers.shares import STORAGE
+from fastopt.optimizers.turns import in_turn
 from fastopt.rules.entry import Rule, find
 from fastopt.rules.family import Family
+from fastopt.uninterrupted import uninterrupted
 
 __all__ = ["Optimizer"]
 
@@ -137,22 +139,32 @@ class Optimizer(Holding):
 
         Returns True, or False if the step was skipped (`nonfinite="skip"`).
 
-        Raises TypeError, ValueError or FloatingPointError before anything is written.
+        Raises TypeError, ValueError or FloatingPointError before anything is written. A signal handler that raises (Ctrl-C) finds the step
+        made and counted, or neither. Of several threads that step one optimizer, each waits for the others; RuntimeError where a step is
+        asked for in the middle of one by the thread that makes it (in a signal handler).
         """
-        # a list beside a list is the most common, and known as such without a call
-        gradients = grads if grads.__class__ is list and len(grads) == self._list_of else self._structure.flatten(grads, "grads")
+        # a list of its own, which nobody else takes arrays out of before they have been read; one beside a list is known without a call
+        gradients = [*grads] if grads.__class__ is list else grads
+        if gradients is grads or len(gradients) != self._list_of:
+            gradients = self._structure.flatten(gradients, "grads")
         if grad_scale is not UNSCALED:
             grad_scale = arguments.grad_scale(grad_scale)
-        plan = self._plan
-        if plan.at_once is not None and self._plain and max_norm is None and stream is None:
-            run, gather, slot = plan.at_once
-            settings = slot.settings
+        turn = self._turn
+        at_once = turn.at_once
+        if at_once is not None and self._plain and max_norm is None and stream is None:
+            run, _, slot = at_once
+            settings, before = slot.settings, slot.steps
+            step = before + 1
             # what `Slot.scalars` does, without a call
-            scalars = slot.bound(slot.steps + 1, settings.lr) if settings is slot.bound_for else slot.scalars()
-            if run(gather, gradients, scalars, settings.direction / grad_scale, settings.decay):
-                slot.advance()
-                self._steps += 1
+            scalars = slot.bound(step, settings.lr) if settings is slot.bound_for else slot.scalars()
+            if run(turn, at_once, gradients, scalars, settings.direction / grad_scale, settings.decay, before, step):
                 return True
+        return self._step(gradients, grad_scale, max_norm, stream)
+
+    @in_turn
+    def _step(self, gradients: list[Any], grad_scale: float, max_norm: float | None, stream: Any) -> bool:
+        """A step that one compiled call does not make."""
+        plan = self._plan
         plan.take(gradients, stream)
         clip = 1.0
         if max_norm is not None or not self._plain:
@@ -161,9 +173,6 @@ class Optimizer(Holding):
                 return False
             clip = found
         plan.run(gradients, grad_scale, clip)
-        if not plan.recording:
-            plan.count()
-            self._steps += 1
         return True
 
     def _looked_at(self, gradients: list[Any], grad_scale: float, max_norm: float | None) -> Any:
@@ -183,6 +192,7 @@ class Optimizer(Holding):
         self._grad_norm = norm = norm / grad_scale
         return 1.0 if norm <= max_norm else max_norm / norm
 
+    @in_turn
     def advance(self, *, grad_scale: float = 1.0, stream: Any = None) -> None:
         """Counts a step that the next replay of a captured CUDA graph will make, and hands it the scalars of that step.
 
@@ -203,9 +213,7 @@ class Optimizer(Holding):
         """
         if self._memory is memory.host:
             raise TypeError("advance: expected an optimizer of device arrays, received one of arrays in host memory")
-        grad_scale = arguments.grad_scale(grad_scale)
-        self._plan.advance(grad_scale, stream)
-        self._steps += 1
+        self._plan.advance(arguments.grad_scale(grad_scale), stream)
 
     @property
     def lr(self) -> float:
@@ -221,8 +229,7 @@ class Optimizer(Holding):
     @lr.setter
     def lr(self, value: float) -> None:
         value = arguments.number(value, "lr")
-        for share in self._shares:
-            share.settings.learn_at(value)
+        uninterrupted(call for share in self._shares for call in share.settings.learning_at(value))
 
     @property
     def groups(self) -> list[Group]:
@@ -246,7 +253,7 @@ class Optimizer(Holding):
     @property
     def steps(self) -> int:
         """How many steps were made."""
-        return self._steps
+        return int(self._turn.steps)
 
     @property
     def backend(self) -> str:
@@ -269,5 +276,5 @@ class Optimizer(Holding):
         elements = sum(view.size for view in self._views)
         return (
             f"<{type(self).__name__}: rule {self.rule.name!r}, {f'{len(groups)} groups' if groups else settings}, "
-            f"backend {self._backend_name!r}, {elements} parameters in {len(self._params)} arrays, {self._steps} steps>"
+            f"backend {self._backend_name!r}, {elements} parameters in {len(self._params)} arrays, {self.steps} steps>"
         )

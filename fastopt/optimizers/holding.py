@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 from fastopt import arguments, backends, checkpoint, memory
@@ -12,10 +13,12 @@ from fastopt.optimizers import groups as grouping
 from fastopt.optimizers import shares, state_dict
 from fastopt.optimizers.construction import OPTIONS
 from fastopt.optimizers.shares import Share
+from fastopt.optimizers.turns import in_turn, new_turn
 from fastopt.plan import Plan
 from fastopt.rules.family import Family, Settled
 from fastopt.slots import Slot
 from fastopt.structure import Structure
+from fastopt.uninterrupted import uninterrupted
 
 __all__ = ["Holding"]
 
@@ -54,7 +57,7 @@ class Holding:
         self._nonfinite = arguments.choice(nonfinite, "nonfinite", NONFINITE)
         self._max_norm = None if max_norm is None else arguments.max_norm(max_norm)
         self._num_threads = num_threads
-        self._steps = 0
+        self._turn = new_turn()
         self._grad_norm: Any = None
         self._structure, self._params, self._grouped = structure, arrays, grouped
         self._shares = [shares.taken(positions, {**self._given, **options}, self._settle) for positions, options in divided]
@@ -82,13 +85,16 @@ class Holding:
 
     def _lay_out(self, slots: Sequence[Slot]) -> None:
         """Gets ready to step. Raises ValueError where arrays overlap or lie on different devices."""
-        self._plan = Plan(self._memory, self._backend, self._structure, self._views, self._states, self._kernels, slots, self._threads)
+        self._plan = Plan(
+            self._memory, self._backend, self._structure, self._views, self._states, self._kernels, slots, self._threads, self._turn
+        )
         flat = self._structure.kind == "sequence" and not self._structure.parts
         self._list_of = self._structure.length if flat else None
         self._plain = self._nonfinite == "propagate" and self._max_norm is None
         if self._max_norm is not None and self._memory is not memory.host:
             self._plan.get_ready_to_clip()
 
+    @in_turn
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Adds parameters `{"params": ..., **options}`, with states of their initial values and a step count of their own.
 
@@ -121,6 +127,7 @@ class Holding:
         """
         self._configure(range(len(self._shares)), changes)
 
+    @in_turn
     def _configure(self, which: Iterable[int], changes: Mapping[str, Any]) -> None:
         changed = list(self._shares)
         for k in which:
@@ -141,11 +148,11 @@ class Holding:
                 same = slot.rule is changed[k].rule
                 made[key] = Slot(changed[k].rule, changed[k].settings, slot.steps, slot.memory if same else None)
             slots.append(made[key])
+        if kernels == self._kernels:
+            uninterrupted([*self._plan.replacing(slots), partial(setattr, self, "_shares", changed)])
+            return
         with self._unless_it_fails():
             before, self._shares = self._shares, changed
-            if kernels == self._kernels:
-                self._plan.replace(slots)
-                return
             self._kernels, self._states = kernels, list(self._states)
             for old, new in zip(before, changed, strict=True):
                 if old.rule is not new.rule:
@@ -154,30 +161,38 @@ class Holding:
             self._lay_out(slots)
 
     @contextmanager
-    def _unless_it_fails(self) -> Iterator[None]:
-        """Everything as it was, if what is done within raises."""
-        before = dict(self.__dict__)
+    def _unless_it_fails(self) -> Iterator[list[None]]:
+        """Everything as it was, if what is done within raises; but not if something was put into the list, after which it stays."""
+        before, at_once, stays = dict(self.__dict__), self._turn.at_once, list[None]()
         try:
-            yield
+            yield stays
         except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            if not stays:
+                self.__dict__.clear()
+                self.__dict__.update(before)
+                self._turn.at_once = at_once
             raise
 
+    @in_turn
     def state_dict(self) -> dict[str, Any]:
         """Everything a run needs to go on, as a dictionary (`fastopt.optimizers.state_dict`): states are copies in NumPy arrays.
 
         On a device this waits for it. What it returns is the same for host and device, and either takes the other's.
         """
-        return {**self._exported(), "state": {name: self._structure.restore(values) for name, values in self.flat_state().items()}}
+        return {**self._exported(), "state": {name: self._structure.restore(values) for name, values in self._copied().items()}}
 
+    @in_turn
     def flat_state(self) -> dict[str, list[Any]]:
         """Each state by name, as copies in NumPy arrays, one for each parameter in their order (None where its rule has no such state)."""
+        return self._copied()
+
+    def _copied(self) -> dict[str, list[Any]]:
         return state_dict.flat(self._shares, self._states, self._memory)
 
     def _exported(self) -> dict[str, Any]:
-        return state_dict.export(self._steps, self._shares, self._plan.slot_of)
+        return state_dict.export(self._turn.steps, self._shares, self._plan.slot_of)
 
+    @in_turn
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes over what `state_dict` gave; checked as a whole before anything is written.
 
@@ -191,29 +206,40 @@ class Holding:
         for k, (share, new) in enumerate(zip(self._shares, changed, strict=True)):
             if new.rule is not share.rule:
                 raise ValueError(f"state_dict['groups'][{k}]: expected arguments of rule {share.rule.name!r}, received {new.rule.name!r}'s")
-        self._apply(changed)  # the last that can fail: another weight decay may ask for another kernel
-        for share in self._shares:
-            for i in share.positions:
-                for name, own in zip(share.rule.states, self._states[i], strict=True):
-                    self._memory.assign(own, found.states[name][i])
-        of = shares.share_of(self._shares, len(self._params))
-        slots: dict[tuple[Any, ...], Slot] = {}
+        of = shares.share_of(changed, len(self._params))
+        made: dict[tuple[Any, ...], Slot] = {}
         keys = list(zip(of, found.steps_of, found.memory_of, strict=True))
         for k, steps, remembered in dict.fromkeys(keys):
-            slots[k, steps, remembered] = Slot(self._shares[k].rule, self._shares[k].settings, steps, remembered)
-        self._plan.replace([slots[key] for key in keys])
-        self._steps = found.steps
+            made[k, steps, remembered] = Slot(changed[k].rule, changed[k].settings, steps, remembered)
+        slots = [made[key] for key in keys]
+        copies = [
+            call
+            for share in changed
+            for i in share.positions
+            for name, own in zip(share.rule.states, self._states[i], strict=True)
+            for call in self._memory.assigning(own, found.states[name][i])
+        ]
+        with self._unless_it_fails() as stays:
+            kernels, self._shares = shares.kernels(changed, self._views, self._structure), changed
+            if kernels != self._kernels:  # another weight decay may ask for another one
+                self._kernels = kernels
+                self._lay_out(slots)
+            count = partial(setattr, self._turn, "steps", found.steps)
+            uninterrupted([*self._plan.replacing(slots), *copies, count, partial(stays.append, None)])
 
+    @in_turn
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes `state_dict()` to a safetensors file, whole or not at all; parameters are not in it."""
-        checkpoint.save(self.flat_state(), self._exported(), list(self._structure.labels("params")), path)
+        checkpoint.save(self._copied(), self._exported(), list(self._structure.labels("params")), path)
 
+    @in_turn
     def load(self, path: str | os.PathLike[str]) -> None:
         """Takes over what `save` wrote. Raises TypeError or ValueError, with nothing changed, for a file that does not fit."""
         found = checkpoint.load(path, list(self._structure.labels("params")))
         restored = {name: self._structure.restore(values) for name, values in found["state"].items()}
-        self.load_state_dict({**found, "state": restored})
+        self._take({**found, "state": restored})
 
+    @in_turn
     def __getstate__(self) -> dict[str, Any]:
         # addresses are of this process and of these arrays: a copy is laid out anew
         return {
@@ -229,10 +255,11 @@ class Holding:
                 "backend": self._backend_name,
                 "num_threads": self._num_threads,
             },
-            "state_dict": self.state_dict(),
+            "state_dict": {**self._exported(), "state": self._copied()},
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._family, self._given = type(self).family or Family.of(state["rule"]), state["given"]
         self._build(state["structure"], state["params"], state["groups"], state["grouped"], **state["options"])
-        self.load_state_dict(state["state_dict"])
+        flat = state["state_dict"]["state"]
+        self._take({**state["state_dict"], "state": {name: self._structure.restore(values) for name, values in flat.items()}})

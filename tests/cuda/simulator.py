@@ -17,8 +17,10 @@ import sys
 import threading
 from bisect import bisect_right
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache as once
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -129,6 +131,11 @@ def upload(device: int, capacity: int) -> Upload:
     return Upload()
 
 
+def on(device: int) -> AbstractContextManager[None]:
+    """There is one device."""
+    return nullcontext()
+
+
 def capture(device: int, stream: int) -> int | None:
     """None: the simulator has no graphs."""
     return None
@@ -152,6 +159,10 @@ class SimulatedKernel:
         _written.clear()
         values = [p.type(a) if p.kind == "f" else int(a) for p, a in zip(self.parameters, arguments, strict=True)]
         self.function[blocks, threads](*values)
+
+    def ready(self, blocks: int, threads: int, stream: int, arguments: tuple[Any, ...]) -> Callable[[], None]:
+        """The call that does it."""
+        return partial(self, blocks, threads, stream, arguments)
 
 
 @once

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from fastopt.backends import cython_backend
 from fastopt.crosscheck import cases, compare
 from fastopt.host import launched
 from fastopt.rules.entry import MOST_SCALARS, RULES
+from fastopt.rules.family import Family
+from fastopt.slots import Slot
 from tests.conftest import needed
 from tests.host.lists import work_list
 
@@ -80,10 +83,10 @@ def test_several_slots_are_rows_of_one_table(is_double: bool) -> None:
     recorder.scalars = 4
     call = launcher(recorder, [(0, 1)], 1, is_double)
     slots = [((0.5 * k, 1.0, 2.0, 3.0), 4.0 + k, 5.0 + k) for k in range(3)]
-    assert call.several(slots) == 0
+    assert call.over(call.table(slots)) == 0
     assert recorder.seen[0] == [value for scalars, factor, decay in slots for value in (*scalars, factor, decay)]
     with pytest.raises(ValueError, match=r"^scalars: expected 4 of the rule, received 3$"):
-        call.several([slots[0], ((1.0, 2.0, 3.0), 1.0, 1.0)])
+        call.table([slots[0], ((1.0, 2.0, 3.0), 1.0, 1.0)])
     assert len(recorder.calls) == 1
 
 
@@ -204,20 +207,40 @@ def test_without_the_launcher_distances_are_not_known(without_launcher: None) ->
     assert launched.round_trip() is None
 
 
-def test_a_step_at_once_gathers_and_launches_or_does_nothing() -> None:
+def test_a_step_at_once_gathers_launches_and_counts_or_does_nothing() -> None:
     p, g = [np.ones(3, np.float32)], [np.ones(3, np.float32)]
     work = work_list(p, [()], ["p"], ["g"], 1)
     recorder = Recorder(work.addresses.shape[1], False, 1)
     call = launch.Launcher(recorder.address, 3, work.addresses, work.rows, work.serial, threads=1, large=False, is_double=False)
-    assert call.step(work.gather, g, (0.5,), 1.0, 1.0)
-    assert recorder.seen == [[0.5, 1.0, 1.0]]
+    turn, rule = launch.Turn(), RULES["sgd"]
+    slot = Slot(rule, Family.of(rule).settings_at(0.1), 6)
+
+    def step(gradients: list[Any], before: int = 6, scalars: tuple[float, ...] = (0.5,), **given: Any) -> Any:
+        return call.step(turn, given.get("at_once", turn.at_once), gradients, scalars, 1.0, 2.0, before, before + 1)
+
+    turn.at_once = call.step, work.gather, slot
+    assert step(g)
+    assert recorder.seen == [[0.5, 1.0, 2.0]]
     assert work.addresses[0, 1] == g[0].ctypes.data
+    assert (slot.steps, turn.steps) == (7, 1)
     with pytest.raises(ValueError, match=r"^scalars: expected 1 of the rule, received 2$"):
-        call.step(work.gather, g, (0.5, 0.5), 1.0, 1.0)
+        step(g, 7, (0.5, 0.5))
+    assert not step(g, 6), "the slot had moved on"
+    assert not step(g, 7, at_once=(call.step, work.gather, slot)), "they are no longer the turn's"
+    turn.taken = True
+    assert not step(g, 7), "something was half done"
+    turn.taken = False
+    with ThreadPoolExecutor(1) as other:
+        with turn.lock:
+            assert not other.submit(step, g, 7).result(), "another thread had the turn"
+        for unusable in ([g[0][:2]], [g[0].astype(np.float64)], [p[0]], [None], [], [g[0], g[0]]):
+            assert not step(unusable, 7)
+        assert other.submit(turn.lock.__enter__).result() is turn, "it kept the turn"
+        other.submit(turn.lock.__exit__, None, None, None).result()
+    turn.at_once = call.step, work_list(p, [()], ["p"], ["g"], 1).gather, slot
     with pytest.raises(ValueError, match=r"^gatherer: expected the one that writes the addresses of this launcher, received another's$"):
-        call.step(work_list(p, [()], ["p"], ["g"], 1).gather, g, (0.5,), 1.0, 1.0)
-    for unusable in ([g[0][:2]], [g[0].astype(np.float64)], [p[0]], [None], [], [g[0], g[0]]):
-        assert not call.step(work.gather, unusable, (0.5,), 1.0, 1.0)
+        step(g, 7)
+    assert (slot.steps, turn.steps) == (7, 1)
     assert len(recorder.calls) == 1, "a call that was refused reached the kernel"
 
 
@@ -226,14 +249,14 @@ def test_only_a_step_of_one_batch_and_one_slot_is_made_at_once(backend: str) -> 
     needed(backend)
     p = [np.ones(3, np.float32) for _ in range(2)]
     groups = [{"params": p[:1]}, {"params": p[1:], "lr": 0.5}]
-    plans = {
-        "plain": fastopt.Adam(p, backend=backend)._plan,
-        "two slots": fastopt.Adam(groups, backend=backend)._plan,
-        "two batches": fastopt.Adam([p[0], p[1].astype(np.float64)], backend=backend)._plan,
+    optimizers = {
+        "plain": fastopt.Adam(p, backend=backend),
+        "two slots": fastopt.Adam(groups, backend=backend),
+        "two batches": fastopt.Adam([p[0], p[1].astype(np.float64)], backend=backend),
     }
-    at_once = [name for name, plan in plans.items() if plan.at_once is not None]
+    at_once = [name for name, opt in optimizers.items() if opt._turn.at_once is not None]
     assert at_once == (["plain"] if backend != "numpy" else [])
     opt = fastopt.Adam(p, backend=backend)
     opt.step([np.ones(3, np.float32), None])
     opt.step([np.ones(3, np.float32), np.ones(3, np.float32)])
-    assert opt._plan.at_once is None, "two tensors of unequal steps have two slots"
+    assert opt._turn.at_once is None, "two tensors of unequal steps have two slots"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache as once
 from typing import Any
 
-from fastopt.cuda.driver.contexts import bindings, call_on, check, core_device
+from fastopt.cuda.driver.contexts import bindings, call_on, check, core_device, on
 from fastopt.cuda.driver.kernels import THREADS, load
 from fastopt.cuda.driver.memory import allocate, copy_to_device, copy_to_host, device_of, dlpack
 from fastopt.cuda.driver.uploads import Upload
@@ -30,6 +30,7 @@ __all__ = [
     "device_of",
     "dlpack",
     "load",
+    "on",
     "shape",
     "toolchain_missing",
     "unavailable",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache as once
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,11 @@ class LoadedKernel:
 
     def __call__(self, blocks: int, threads: int, stream: int, arguments: tuple[Any, ...]) -> None:
         """Launches it on a stream."""
-        configuration = self.configuration(grid=blocks, block=threads)
-        call_on(self.device, self.launch, stream_of(stream), configuration, self.kernel, *arguments)
+        call_on(self.device, self.ready(blocks, threads, stream, arguments))
+
+    def ready(self, blocks: int, threads: int, stream: int, arguments: tuple[Any, ...]) -> Callable[[], Any]:
+        """The call that launches it on a stream, for a thread that is on the device."""
+        return partial(self.launch, stream_of(stream), self.configuration(grid=blocks, block=threads), self.kernel, *arguments)
 
 
 _kernels: dict[tuple[str, int], LoadedKernel] = {}

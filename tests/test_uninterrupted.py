@@ -1,0 +1,180 @@
+"""Ctrl-C, or any signal handler that raises, finds a call made or not made: parameters, states and counts agree."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastopt
+import fastopt.backends
+from tests.conftest import LAUNCHINGS, needed
+from tests.interrupts import Interrupted, interrupted_at
+
+BACKENDS = ["numpy", "numba", "cython"]
+
+
+def one(backend: str) -> Any:
+    return fastopt.Adam([np.arange(5, dtype=np.float32)], backend=backend)
+
+
+def two_dtypes(backend: str) -> Any:
+    return fastopt.Adam([np.arange(5, dtype=np.float32), np.arange(7.0), np.arange(3, dtype=np.float32)], backend=backend)
+
+
+def groups(backend: str) -> Any:
+    p = [np.arange(5, dtype=np.float32), np.arange(7, dtype=np.float32)]
+    return fastopt.SGD([{"params": p[:1]}, {"params": p[1:], "lr": 0.5, "weight_decay": 0.1}], momentum=0.9, backend=backend)
+
+
+def with_memory(backend: str) -> Any:
+    return fastopt.Optimizer([np.arange(5, dtype=np.float32), np.arange(7.0)], rule="nadam", backend=backend)
+
+
+def clipped(backend: str) -> Any:
+    return fastopt.Adam([np.arange(5, dtype=np.float32), np.arange(7.0)], max_norm=0.5, backend=backend)
+
+
+MADE = [one, two_dtypes, groups, with_memory, clipped]
+
+
+def grads_of(opt: Any) -> Any:
+    """Gradients in the structure of the parameters, of ones."""
+    return opt._structure.restore([np.ones_like(p) for p in opt._params])
+
+
+def whole_state(opt: Any) -> bytes:
+    """All that a call may change, as bytes."""
+    kept = opt.state_dict()
+    counts = repr((kept["steps"], kept["slots"], kept["groups"])).encode()
+    return counts + b"".join(p.tobytes() for p in opt._params) + b"".join(s.tobytes() for own in opt._states for s in own)
+
+
+def step(opt: Any) -> None:
+    opt.step(grads_of(opt))
+
+
+def step_without_some(opt: Any) -> None:
+    grads = [np.ones_like(p) for p in opt._params]
+    opt.step(opt._structure.restore([None, *grads[1:]]))
+
+
+def loads(opt: Any) -> None:
+    kept = opt.state_dict()
+    kept["steps"] += 7
+    for group in kept["groups"]:
+        group["lr"] = 0.25
+    for slot in kept["slots"]:
+        slot["steps"] += 7
+    for name, values in kept["state"].items():
+        kept["state"][name] = [value if isinstance(value, list) else value + 1 for value in values]
+    opt.load_state_dict(kept)
+
+
+def configures(opt: Any) -> None:
+    opt.configure(lr=0.125)
+
+
+def configures_another_kernel(opt: Any) -> None:
+    opt.configure(weight_decay=0.5)
+
+
+def sets_lr(opt: Any) -> None:
+    opt.lr = 0.75
+
+
+def adds(opt: Any) -> None:
+    opt.add_param_group({"params": np.ones(4, np.float32)})
+
+
+CHANGES = [step_without_some, loads, configures, configures_another_kernel, sets_lr, adds]
+
+
+@pytest.mark.parametrize("make", MADE)
+@pytest.mark.parametrize("launching", LAUNCHINGS, indirect=True)
+def test_a_step_is_made_or_not(launching: str, make: Callable[[str], Any]) -> None:
+    made_or_not(launching, make, step)
+
+
+@pytest.mark.parametrize("work", CHANGES)
+@pytest.mark.parametrize("make", [one, two_dtypes, groups, with_memory])
+def test_a_change_is_made_or_not(make: Callable[[str], Any], work: Callable[[Any], None]) -> None:
+    made_or_not(fastopt.backends.on_host()[-1], make, work)
+
+
+def made_or_not(backend: str, make: Callable[[str], Any], work: Callable[[Any], None]) -> None:
+    """Interrupts a call at each place that there is."""
+
+    def stepped() -> Any:
+        opt = make(backend)
+        for _ in range(2):
+            step(opt)
+        return opt
+
+    before, done = stepped(), stepped()
+    work(done)
+    outcomes = {whole_state(before): "not made", whole_state(done): "made"}
+    assert len(outcomes) == 2
+    seen = set()
+    place = 0
+    while True:
+        opt = stepped()
+        params = list(opt._params)
+        interrupted = interrupted_at(place, lambda opt=opt: work(opt))
+        outcome = outcomes.get(whole_state(opt))
+        assert outcome is not None, f"interrupted at place {place}, it was left half done"
+        assert all(a is b for a, b in zip(opt._params, params, strict=False))
+        seen.add(outcome)
+        if not interrupted:
+            assert outcome == "made"
+            break
+        reference = {"made": done, "not made": before}[outcome]
+        assert opt.steps == reference.steps
+        expected = stepped()
+        if outcome == "made":
+            work(expected)
+        step(expected)
+        step(opt)  # and it goes on from there
+        assert whole_state(opt) == whole_state(expected)
+        place += 1
+    assert seen == {"made", "not made"}
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers that send signals")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_real_signals(backend: str) -> None:
+    """The interrupts above are made by hand; these are the system's, at any time, of which some have to come during a step."""
+    needed(backend)
+    rng = np.random.default_rng(0)
+    p = [np.ones(200_000, np.float32), np.ones(50_000)]
+    g = [rng.standard_normal(a.shape).astype(a.dtype) for a in p]
+    opt = fastopt.Adam([a.copy() for a in p], backend=backend)
+    beside = fastopt.Adam(p, backend=backend)
+
+    def digest(arrays: list[Any]) -> bytes:
+        return b"".join(a[::997].tobytes() for a in arrays)
+
+    def handler(*_: Any) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        caught = 0
+        for _ in range(40):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, float(rng.uniform(1e-5, 4e-3)))
+                while True:
+                    opt.step(g)
+            except Interrupted:
+                caught += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            while beside.steps < opt.steps:
+                beside.step(g)
+            assert digest(opt.params) == digest(beside.params), "the parameters and the count do not agree"
+        assert caught == 40
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

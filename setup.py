@@ -43,7 +43,7 @@ def extensions() -> list[Extension]:
         for name in (*GATHERS, LAUNCH)
     ]
     path = GENERATED / "_kernels.pyx"
-    path.write_text(source)
+    path.write_text(source, encoding="utf-8")
     *found, kernels = cythonize([*found, Extension(KERNELS, [str(path)])], build_dir="build", quiet=True)
     return [*found, *(_for_isa(isa, Path(*kernels.sources)) for isa in cython_build.ISA_FLAGS)]
 
@@ -52,7 +52,7 @@ def _for_isa(isa: str, kernels: Path) -> Extension:
     """The kernels' C file under another module's name: to write it takes Cython half as long as it takes a compiler to compile it."""
     name = f"{KERNELS}_{isa}"
     path = kernels.with_name(f"_kernels_{isa}.c")
-    path.write_text(f'#define PyInit__kernels PyInit__kernels_{isa}\n#include "{kernels.name}"\n')
+    path.write_text(f'#define PyInit__kernels PyInit__kernels_{isa}\n#include "{kernels.name}"\n', encoding="utf-8")
     return Extension(name, [str(path)], depends=[str(kernels)])
 
 
@@ -60,15 +60,19 @@ class BuildWhatCompiles(build_ext):
     """Probes the compiler, builds what it can, and leaves a report of the rest."""
 
     def build_extensions(self) -> None:
+        for command in ("compiler", "compiler_so", "compiler_cxx", "linker_so", "linker_exe"):
+            if isinstance(getattr(self.compiler, command, None), list):  # what CFLAGS and LDFLAGS are in by now
+                setattr(self.compiler, command, cython_build.harmless(getattr(self.compiler, command)))
         found = cython_build.probe(self.compiler)
         self.extensions = [e for e in self.extensions if found.compiler and self._wanted(e, found)]
         for extension in self.extensions:
             isa = extension.name.removeprefix(f"{KERNELS}_")
             extension.extra_compile_args = cython_build.flags(self.compiler.compiler_type) + cython_build.ISA_FLAGS.get(isa, [])
+            extension.extra_link_args = cython_build.link_flags(self.compiler.compiler_type)
             if extension.name == LAUNCH and found.threads:
                 extension.extra_compile_args += cython_build.THREAD_FLAGS
                 extension.extra_compile_args += cython_build.PLACEMENT_FLAGS if found.placement else []
-                extension.extra_link_args = ["-pthread"]
+                extension.extra_link_args = [*extension.extra_link_args, "-pthread"]
         self.parallel = os.cpu_count()
         super().build_extensions()
         for missing in found.missing:
@@ -82,7 +86,7 @@ class BuildWhatCompiles(build_ext):
         for folder in folders:
             path = folder / "fastopt" / "backends" / "_built.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self.report)
+            path.write_text(self.report, encoding="utf-8")
 
     @staticmethod
     def _wanted(extension: Extension, found: cython_build.Probe) -> bool:

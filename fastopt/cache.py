@@ -1,24 +1,54 @@
-"""The folder where compiled kernels are kept between processes."""
+"""The folder where compiled kernels are kept between processes.
+
+What lies there is run, so it has to be what this user's own processes left there. A folder that others can write to is not used, and
+compiled files have a digest beside them (`seal`), by which a file that was damaged, cut short or left behind by a killed compilation
+is known before anything loads it (`intact`): it is taken away then, and compiled again. One process at a time does that (`locked`).
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import stat
 import sys
 import tempfile
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["directory", "store"]
+__all__ = ["directory", "intact", "locked", "seal", "store", "why_none"]
 
 
 def directory() -> Path | None:
-    """FASTOPT_CACHE_DIR, or `fastopt` in the user's cache folder; None where neither can be written to."""
+    """FASTOPT_CACHE_DIR, or `fastopt` in the user's cache folder; None where that cannot be used (`why_none`)."""
+    found = _looked_for()
+    return found if isinstance(found, Path) else None
+
+
+def why_none() -> str | None:
+    """Why there is no folder, in words; None if there is one."""
+    found = _looked_for()
+    return None if isinstance(found, Path) else found
+
+
+def _looked_for() -> Path | str:
     chosen = os.environ.get("FASTOPT_CACHE_DIR")
     try:
         path = Path(chosen) if chosen else _user_folder() / "fastopt"
-        path.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
-        return None
-    return path if os.access(path, os.W_OK | os.X_OK) else None
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = path.stat()
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
+        return f"it cannot be made ({error})"
+    if not os.access(path, os.W_OK | os.X_OK):
+        return f"{path} cannot be written to"
+    if hasattr(os, "getuid"):
+        if status.st_uid not in (os.getuid(), 0):
+            return f"{path} is another user's, and what lies there is run"
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return f"{path} can be written to by others, and what lies there is run (chmod go-w)"
+    return path
 
 
 def _user_folder() -> Path:
@@ -32,11 +62,78 @@ def _user_folder() -> Path:
 def store(path: Path, text: str) -> None:
     """Writes a text file whole or not at all; leaves one that already holds the text as it is, with its time stamp."""
     try:
-        if path.read_text() == text:
+        if path.read_text(encoding="utf-8") == text:
             return
     except OSError:
         pass
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-        file.write(text)
-    Path(file.name).replace(path)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, scratch = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(scratch).replace(path)
+    except BaseException:  # the disk may be full
+        Path(scratch).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def locked(beside: Path) -> Iterator[None]:
+    """Waits until no other process is within this for the same path; does without where the system has no such locks."""
+    path = beside.with_suffix(".lock")
+    try:
+        import fcntl
+
+        beside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while True:
+            file = path.open("a", encoding="utf-8")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _is(file.fileno(), path):
+                break
+            file.close()  # who had the lock took the file away
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        file.close()
+
+
+def _is(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def seal(seal_file: Path, files: Iterable[Path]) -> None:
+    """Writes down what these files, which lie beside it, hold now. Raises OSError where that cannot be written."""
+    store(seal_file, json.dumps({file.name: _digest(file) for file in sorted(files)}))
+
+
+def intact(seal_file: Path, files: Iterable[Path]) -> bool:
+    """Whether there are files, and they hold what was written down; if not, they are taken away.
+
+    Says so once where a file is not what it was; one that nobody has sealed yet was left behind by a process that was killed.
+    """
+    present = sorted(files)
+    try:
+        expected = json.loads(seal_file.read_text(encoding="utf-8"))
+        sealed = isinstance(expected, dict)
+    except (OSError, ValueError):
+        expected, sealed = None, False
+    if present and expected == {file.name: _digest(file) for file in present}:
+        return True
+    if sealed and present:
+        warnings.warn(f"{seal_file.parent}: the files of {seal_file.stem} are damaged; compiling them again", RuntimeWarning, stacklevel=2)
+    for file in (*present, seal_file):
+        with suppress(OSError):
+            file.unlink()
+    return False
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

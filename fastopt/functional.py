@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import inspect
 from contextlib import nullcontext
-from functools import cache
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -142,7 +141,7 @@ def _laid_out(slot: Slot, arrays: tuple[Any, ...], grad_scale: float, backend: s
         uninterrupted(calls)
 
 
-@cache
+@once_for_each
 def _function(entry: Rule) -> StepFunction:
     def step_function(*arrays: Any, step: int, lr: float | None = None, **options: Any) -> Any:
         return apply(entry, *arrays, step=step, lr=lr, **options)

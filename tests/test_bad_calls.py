@@ -195,7 +195,7 @@ STEP_CALLS = [
         ("memoryview within", second(memoryview), NOT_AN_ARRAY + r".*\(memoryview\)$"),
         ("masked array", second(lambda g: np.ma.masked_less(g, 0.0)), NOT_AN_ARRAY + r"an array of float32 and shape \(5,\) with a mask$"),
         ("masked array without a mask", second(lambda g: np.ma.array(g)), NOT_AN_ARRAY + "an array of .* with a mask$"),
-        ("NumPy scalar for 0-d", third(lambda g: g[()]), r"^grads\[2\]: expected a NumPy array .*\(float32\)$"),
+        ("NumPy scalar for 0-d", third(lambda g: g[()]), r"^grads\[2\]: expected a NumPy array .*\(float32\); np.asarray makes a 0-d"),
         ("float for 0-d", third(float), r"^grads\[2\]: expected a NumPy array .*\(float\)$"),
         (
             "float64 for float32",

@@ -13,7 +13,7 @@ import pytest
 
 import fastopt
 from fastopt import cache
-from tests.conftest import needed
+from tests.conftest import a_compiler_at_hand, needed
 
 # ruff: noqa: ANN202  -- rules are bare formulas
 
@@ -175,3 +175,148 @@ def test_numbas_own_calls_need_no_folder_either(monkeypatch: pytest.MonkeyPatch,
     file.write_text("")
     monkeypatch.setenv("FASTOPT_CACHE_DIR", str(file))
     one_step_with_a_rule_of_its_own(1.0)
+
+
+def test_a_folder_that_others_can_write_to_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What lies there is run."""
+    monkeypatch.setenv("FASTOPT_CACHE_DIR", str(tmp_path))
+    tmp_path.chmod(0o755)
+    assert cache.directory() == tmp_path
+    assert cache.why_none() is None
+    for mode in (0o775, 0o757, 0o1777):
+        tmp_path.chmod(mode)
+        assert cache.directory() is None
+        assert cache.why_none() == f"{tmp_path} can be written to by others, and what lies there is run (chmod go-w)"
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    if tmp_path.stat().st_uid:
+        assert cache.why_none() == f"{tmp_path} is another user's, and what lies there is run"
+    monkeypatch.undo()
+    monkeypatch.setenv("FASTOPT_CACHE_DIR", str(tmp_path / "new"))
+    assert cache.directory() == tmp_path / "new"
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_was_sealed_is_known_again_and_what_was_changed_is_taken_away(tmp_path: Path) -> None:
+    seal, files = tmp_path / "kernel.seal", [tmp_path / "kernel.a", tmp_path / "kernel.b"]
+    assert not cache.intact(seal, [])
+    for file in files:
+        file.write_bytes(b"code")
+    assert not cache.intact(seal, files), "nobody sealed it: a process was killed"
+    assert list(tmp_path.iterdir()) == []
+    for damage in (lambda f: f.write_bytes(b"c0de"), lambda f: f.write_bytes(b""), lambda f: f.unlink()):
+        for file in files:
+            file.write_bytes(b"code")
+        cache.seal(seal, files)
+        assert cache.intact(seal, files)
+        damage(files[1])
+        with pytest.warns(RuntimeWarning, match=rf"^{tmp_path}: the files of kernel are damaged; compiling them again$"):
+            assert not cache.intact(seal, [file for file in files if file.exists()])
+        assert list(tmp_path.iterdir()) == []
+    seal.write_text("[", encoding="utf-8")
+    files[0].write_bytes(b"code")
+    assert not cache.intact(seal, files[:1])
+
+
+def test_one_process_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    inside, most, guard = 0, 0, threading.Lock()
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(20):
+            with cache.locked(tmp_path / "kernel.seal"):
+                with guard:
+                    inside += 1
+                    most = max(most, inside)
+                threading.Event().wait(0.0005)
+                with guard:
+                    inside -= 1
+
+    running = [threading.Thread(target=work) for _ in range(4)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    assert most == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+USES = """
+import sys
+import numpy as np
+import fastopt
+
+@fastopt.rule(hyperparameters={"shift": 0.25})
+def kept_on_disk(p, g, lr, shift):
+    return (p - lr * g + shift,)
+
+p = np.ones(3)
+fastopt.Optimizer(p, kept_on_disk, 0.5, backend=sys.argv[1]).step(np.ones(3))
+print(p[0])
+"""
+
+
+def use_it(backend: str, script: Path, folder: Path, *python: str, **environment: str) -> str:
+    import subprocess
+
+    script.write_text(USES, encoding="utf-8")
+    environment = {**os.environ, "FASTOPT_CACHE_DIR": str(folder), **environment}
+    command = [sys.executable, *python, str(script), backend]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "0.75\n"
+    return done.stderr
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("backend", ["numba", "cython"])
+def test_damaged_files_are_compiled_again(backend: str, tmp_path: Path) -> None:
+    """Half of an extension ends a process where it is loaded, and what else was in a file was run."""
+    needed(backend)
+    if backend == "cython":
+        a_compiler_at_hand()
+    folder = tmp_path / "cache"
+    assert use_it(backend, tmp_path / "script.py", folder) == ""
+    kept = [path for path in folder.rglob("*") if path.suffix in (".nbi", ".nbc", ".so", ".seal")]
+    assert len(kept) == {"numba": 3, "cython": 2}[backend]
+    for path in kept if backend == "numba" else [path for path in kept if path.suffix == ".so"]:
+        for damage in (cut, flipped) if path.suffix == ".nbc" else (cut,):
+            damage(path)
+            said = use_it(backend, tmp_path / "script.py", folder)
+            assert ("are damaged; compiling them again" in said) == (path.suffix != ".seal")
+            assert use_it(backend, tmp_path / "script.py", folder) == "", "it was not mended"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no limits to the size of files")
+def test_a_full_disk_compiles_for_this_process_alone(tmp_path: Path) -> None:
+    """Here a limit to the size of files: writing fails in the middle, as on a full disk."""
+    needed("numba")
+    script, folder = tmp_path / "script.py", tmp_path / "cache"
+    script.write_text(USES, encoding="utf-8")
+    limited = tmp_path / "limited.py"
+    limited.write_text(
+        "import resource, runpy, signal, sys\n"
+        "import numba.core.caching  # what Python itself keeps on disk\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))\n"
+        f"runpy.run_path({str(script)!r})\n",
+        encoding="utf-8",
+    )
+    import subprocess
+
+    for limit in (0, 200, 8000):
+        environment = {**os.environ, "FASTOPT_CACHE_DIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, str(limited), "numba", str(limit)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "0.75\n"), done.stderr
+        assert not list(folder.rglob("*.tmp")), "a temporary file was left"

@@ -17,7 +17,7 @@ from fastopt.rules.entry import RULES
 from fastopt.storage import STORAGES
 from fastopt.storage.bits import parse
 from tests.conftest import LAUNCHINGS
-from tests.kernels import is_first_form
+from tests.kernels import is_first_of_its_kind
 
 Array = np.ndarray[Any, Any]
 NARROW = [name for name, own in STORAGES.items() if own.texts is not None]
@@ -123,8 +123,8 @@ def test_combinations_have_the_reference_s_bits(
     assert compare(rule, launching, storages[0], cases(rule)[1], gradient=storages[1], state=storages[2], num_threads=2, special=True) == 0
 
 
-@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.name) for rule in RULES.values() if is_first_form(rule)])
-def test_each_text_with_narrow_parameters_in_numba(rule: Any) -> None:
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.name) for rule in RULES.values() if is_first_of_its_kind(rule)])
+def test_as_many_states_as_there_are_beside_narrow_parameters_in_numba(rule: Any) -> None:
     """The combinations above are tried with one rule; `fastopt check` has every rule with two of them."""
     assert compare(rule, "numba", "bfloat16", cases(rule)[1], state="float32", special=True) == 0
 

@@ -99,8 +99,10 @@ def test_a_step_is_made_or_not(launching: str, make: Callable[[str], Any]) -> No
     made_or_not(launching, make, step)
 
 
-@pytest.mark.parametrize("work", CHANGES)
-@pytest.mark.parametrize("make", [one, two_dtypes, groups, with_memory])
+@pytest.mark.parametrize(
+    ("make", "work"),
+    [(make, work) for work in CHANGES for make in ([one, groups] if work is loads else [one, two_dtypes, groups, with_memory])],
+)
 def test_a_change_is_made_or_not(make: Callable[[str], Any], work: Callable[[Any], None]) -> None:
     made_or_not(fastopt.backends.on_host()[-1], make, work)
 

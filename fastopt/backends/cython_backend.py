@@ -26,7 +26,7 @@ def build_report() -> dict[str, Any]:
     """What setup.py found when it built the extension: {"isas": [...], "threads": bool, "placement": bool, "missing": [...]}."""
     path = Path(__file__).with_name("_built.json")
     nothing = {"isas": [], "threads": False, "placement": False, "missing": []}
-    return dict(json.loads(path.read_text())) if path.exists() else nothing
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else nothing
 
 
 @once
@@ -90,7 +90,7 @@ def kernel_address(kernel: Kernel) -> int:
 @once_for_each
 def _compiled_now(rule: Rule, storages: tuple[Storage, ...]) -> ModuleType:
     """The kernels of a rule that were not compiled ahead: those that would be, at once, or those of other storages."""
-    from fastopt.backends.cython_build import build_module
+    from fastopt.backends.cython_build import build_module, surroundings
     from fastopt.transcribe import fingerprint
 
     folder = cache.directory()
@@ -101,7 +101,8 @@ def _compiled_now(rule: Rule, storages: tuple[Storage, ...]) -> ModuleType:
         parameter, gradient, state = storages[0].name, storages[1].name, storages[-1].name
         kernels = [kernel_of(rule, coupled, parameter, gradient, state) for coupled in (False, True)]
     source = cython_source.module_source(kernels, with_gradients=False)
-    return build_module(f"fastopt_{rule.name}_{isa()}_{fingerprint(source)}", source, folder / "cython", isa())
+    name = f"fastopt_{rule.name}_{isa()}_{fingerprint(source + surroundings(isa()))}"
+    return build_module(name, source, folder / "cython", isa())
 
 
 def prepare(kernel: Kernel, work: WorkList) -> LaunchedRunner:

@@ -3,23 +3,45 @@
 The flags keep the bits: `-ffp-contract=off` because x86-64-v3 and later would merge a multiplication and an addition
 into one rounding, and never `-ffast-math`. `-fno-math-errno` and `-fno-trapping-math` change no result; without them
 gcc does not vectorize a square root or a conditional. `-O2` does not vectorize with gcc 12.
+
+Whoever builds may have flags of their own in the environment (CFLAGS), which come first; what these would do to the bits is undone. When
+linking, `-Ofast` and its like bring in code that has the whole process flush denormals to zero, which nothing undoes, so they are left
+out (`harmless`).
 """
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
+import os
 import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["ISA_FLAGS", "PLACEMENT_FLAGS", "THREAD_FLAGS", "Probe", "build_module", "flags", "probe"]
+from fastopt import cache
 
-BASE_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+__all__ = [
+    "ISA_FLAGS",
+    "PLACEMENT_FLAGS",
+    "THREAD_FLAGS",
+    "Probe",
+    "build_module",
+    "flags",
+    "harmless",
+    "link_flags",
+    "probe",
+    "surroundings",
+]
+
+UNDO_FLAGS = ["-fno-fast-math", "-fno-unsafe-math-optimizations"]
+KEEP_FLAGS = ["-fno-associative-math", "-fno-reciprocal-math", "-fno-finite-math-only", "-fsigned-zeros", "-ffp-contract=off"]
+BASE_FLAGS = ["-O3", *UNDO_FLAGS, *KEEP_FLAGS, "-fno-math-errno", "-fno-trapping-math"]
 MSVC_FLAGS = ["/O2", "/fp:precise"]
 THREAD_FLAGS = ["-pthread", "-DFASTOPT_THREADS"]
 """For the launcher alone, where there are POSIX threads; without them its pool is the calling thread."""
@@ -50,6 +72,29 @@ class Probe:
 def flags(compiler_type: str) -> list[str]:
     """The flags of every C file, by setuptools' name for the kind of compiler."""
     return MSVC_FLAGS if compiler_type == "msvc" else BASE_FLAGS
+
+
+FAST_FLAGS = ("-Ofast", "-ffast-math", "-funsafe-math-optimizations", "-mdaz-ftz")
+
+
+def harmless(words: Iterable[str]) -> list[str]:
+    """A command, or flags, without those that would change bits where nothing can undo it."""
+    return [word for word in words if word not in FAST_FLAGS]
+
+
+def link_flags(compiler_type: str) -> list[str]:
+    """The flags of every link, by the same name."""
+    return [] if compiler_type == "msvc" else UNDO_FLAGS
+
+
+def surroundings(isa: str) -> str:
+    """What a rule compiled here depends on besides its source: flags, ours and the environment's, and the compiler's name."""
+    of_environment = [f"{name}={os.environ.get(name, '')}" for name in ("CC", "CPPFLAGS", "CFLAGS", "LDFLAGS")]
+    return " ".join([*flags(_kind()), *ISA_FLAGS[isa], *of_environment])
+
+
+def _kind() -> str:
+    return "msvc" if sys.platform == "win32" else "unix"
 
 
 def probe(compiler: Any) -> Probe:
@@ -84,7 +129,7 @@ def _compiles(compiler: Any, text: str, extra: list[str], link: bool = False) ->
 
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")
-        source.write_text(text)
+        source.write_text(text, encoding="utf-8")
         try:
             objects = compiler.compile([str(source)], output_dir=folder, extra_preargs=extra, include_dirs=[sysconfig.get_path("include")])
             if link:
@@ -99,44 +144,49 @@ def build_module(name: str, source: str, folder: Path, isa: str) -> ModuleType:
 
     Raises RuntimeError with the end of the compiler's words where Cython or a C compiler is missing or fails.
     """
-    built = _built(folder, name)
-    if built is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            Path(scratch, f"{name}.pyx").write_text(source)
-            extra = (flags("msvc" if sys.platform == "win32" else "unix")) + ISA_FLAGS[isa]
-            Path(scratch, "setup.py").write_text(
-                "from Cython.Build import cythonize\nfrom setuptools import Extension, setup\n"
-                f"setup(name={name!r}, ext_modules=cythonize([Extension({name!r}, [{name + '.pyx'!r}], extra_compile_args={extra!r})]))\n"
-            )
-            command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
-            done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
-            products = _library(Path(scratch), name)
-            if done.returncode or products is None:
-                words = (done.stderr or done.stdout).strip().splitlines()[-3:]
-                raise RuntimeError(f"compiling {name} failed (it takes Cython, setuptools and a C compiler): " + " / ".join(words))
-            products.replace(folder / products.name)
-        built = _built(folder, name)
-    assert built is not None
-    return built
-
-
-def _library(folder: Path, name: str) -> Path | None:
-    import importlib.machinery
-
-    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
-        if (folder / f"{name}{suffix}").exists():
-            return folder / f"{name}{suffix}"
-    return None
-
-
-def _built(folder: Path, name: str) -> ModuleType | None:
-    path = _library(folder, name)
-    if path is None:
-        return None
-    spec = importlib.util.spec_from_file_location(name, path)
+    with cache.locked(_seal(folder, name)):
+        if not _is_built(folder, name):
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                    _compile(Path(scratch), name, source, isa).replace(folder / _library_name(name))
+                cache.seal(_seal(folder, name), [folder / _library_name(name)])
+            except OSError as error:
+                raise RuntimeError(f"compiling {name} failed: {error}") from error
+    spec = importlib.util.spec_from_file_location(name, folder / _library_name(name))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def _compile(scratch: Path, name: str, source: str, isa: str) -> Path:
+    Path(scratch, f"{name}.pyx").write_text(source, encoding="utf-8")
+    arguments = {"extra_compile_args": flags(_kind()) + ISA_FLAGS[isa], "extra_link_args": link_flags(_kind())}
+    Path(scratch, "setup.py").write_text(
+        "from Cython.Build import cythonize\nfrom setuptools import Extension, setup\n"
+        f"setup(name={name!r}, ext_modules=cythonize([Extension({name!r}, [{name + '.pyx'!r}], **{arguments!r})]))\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+    environment = {name: " ".join(harmless(os.environ[name].split())) for name in ("CFLAGS", "LDFLAGS") if name in os.environ}
+    done = subprocess.run(command, cwd=scratch, env=os.environ | environment, capture_output=True, text=True, check=False)
+    product = scratch / _library_name(name)
+    if done.returncode or not product.exists():
+        words = (done.stderr or done.stdout).strip().splitlines()[-3:]
+        raise RuntimeError(f"compiling {name} failed (it takes Cython, setuptools and a C compiler): " + " / ".join(words))
+    return product
+
+
+def _library_name(name: str) -> str:
+    return f"{name}{importlib.machinery.EXTENSION_SUFFIXES[0]}"
+
+
+def _seal(folder: Path, name: str) -> Path:
+    return folder / f"{name}.seal"
+
+
+def _is_built(folder: Path, name: str) -> bool:
+    path = folder / _library_name(name)
+    return cache.intact(_seal(folder, name), [path] if path.exists() else [])

@@ -45,9 +45,20 @@ each of them, and one whose core is taken comes late by more than a small step t
 _launching = threading.Lock()
 
 
+@once
 def unavailable() -> str | None:
-    """Why this backend cannot be used, or None if it can."""
-    return None if importlib.util.find_spec("numba") else "numba is not installed"
+    """Why this backend cannot be used, or None if it can: to know, Numba is imported."""
+    if importlib.util.find_spec("numba") is None:
+        return "numba is not installed"
+    try:
+        import numba
+    except Exception as error:  # of a NumPy that it does not go with, say
+        return f"numba is installed and cannot be imported ({error})"
+    if numba.config.DISABLE_JIT:
+        return "NUMBA_DISABLE_JIT is set, so it compiles nothing"
+    if not Path(__file__).exists():
+        return "fastopt lies in an archive, where Numba finds no source text to compile"
+    return None
 
 
 def thread_count(num_threads: int | None) -> int:
@@ -85,16 +96,16 @@ class NumbaRunner:
     def _shared_out(self) -> bool:
         return self.several and not threads.forked()
 
-    def _entry(self, module: ModuleType) -> tuple[Any, tuple[int, ...]]:
+    def _entry(self, module: Any) -> tuple[Any, tuple[int, ...]]:
         """What to call of a module, compiled, and with what but for the address of the scalars."""
-        entry, arguments = (module.parallel, self.shared) if self._shared_out else (module.serial, self.alone)
-        if not entry.signatures:  # not at its first call: that would be Python code, where there must be none
+        name, arguments = ("parallel", self.shared) if self._shared_out else ("serial", self.alone)
+        if name not in module.entries:  # not at its first call: that would be Python code, where there must be none
             from numba import int64
 
-            entry.compile((int64,) * (len(arguments) + 1))
-        return entry, arguments
+            module.entries[name] = _compiled(module, lambda source: _entry_of(source, name, (int64,) * (len(arguments) + 1)))
+        return module.entries[name], arguments
 
-    def _call(self, module: ModuleType, scalars: NDArray[Any]) -> int:
+    def _call(self, module: Any, scalars: NDArray[Any]) -> int:
         entry, arguments = self._entry(module)
         with self.around():
             return int(entry(*arguments, scalars.ctypes.data))
@@ -122,7 +133,7 @@ class NumbaRunner:
 def _primitives_fingerprint() -> str:
     """Changes with what generated modules import, which Numba's own cache does not look at."""
     folder = Path(__file__).parent
-    return fingerprint((folder / "numba_primitives.py").read_text())
+    return fingerprint((folder / "numba_primitives.py").read_text(encoding="utf-8"))
 
 
 def kernel_address(kernel: Kernel) -> int | None:
@@ -143,11 +154,41 @@ def _of_gradients(name: str) -> Any:
     return _module(name, lambda keep: sources[question](STORAGES[name.removeprefix(question)], keep))
 
 
-def _address(module: ModuleType) -> int:
+def _address(module: Any) -> int:
     """The entry point of a kernel's C function, which is kept alive as long as the module."""
     if not hasattr(module, "compiled"):
-        module.compiled = module.compiled_c_function()  # type: ignore[attr-defined]
+        module.compiled = _compiled(module, lambda source: source.compiled_c_function())
     return int(module.compiled.address)
+
+
+def _compiled(module: Any, compile_it: Callable[[Any], Any]) -> Any:
+    """What Numba makes of a module, kept on disk and sealed; for this process alone where the disk is full or the folder was taken away."""
+    if module.kept is None:
+        return compile_it(module)
+    seal = _seal(module.kept)
+    try:
+        with cache.locked(seal):
+            cache.intact(seal, _files(module.kept))
+            found = compile_it(module)
+            cache.seal(seal, _files(module.kept))
+    except OSError:
+        found = compile_it(_executed(f"{module.kept.stem}_for_this_process", module.uncached))
+    return found
+
+
+def _entry_of(module: Any, name: str, signature: tuple[Any, ...]) -> Any:
+    entry = getattr(module, name)
+    entry.compile(signature)
+    return entry
+
+
+def _seal(path: Path) -> Path:
+    return path.parent / "__pycache__" / f"{path.stem}.seal"
+
+
+def _files(path: Path) -> list[Path]:
+    """What Numba keeps of the functions of a generated file."""
+    return [found for ending in ("nbi", "nbc") for found in (path.parent / "__pycache__").glob(f"{path.stem}.*.{ending}")]
 
 
 _modules: dict[str, ModuleType] = {}
@@ -163,8 +204,10 @@ def _module(name: str, write: Any) -> ModuleType:
             path = folder / f"numba-{_numba_version()}-python{sys.version_info[0]}.{sys.version_info[1]}" / f"{key}.py"
             try:
                 cache.store(path, text)
-                _modules[key] = _imported(key, path)
-                return _modules[key]
+                module = _imported(key, path)
+                vars(module).update(kept=path, uncached=write(False), entries={})
+                _modules[key] = module
+                return module
             except OSError:  # the folder filled up or was taken away: compile for this process alone
                 text = write(False)
         _modules[key] = _executed(key, text)
@@ -193,4 +236,5 @@ def _executed(name: str, text: str) -> ModuleType:
     module = importlib.util.module_from_spec(ModuleSpec(f"fastopt_numba_{name}", None))
     sys.modules[module.__name__] = module
     exec(compile(text, filename, "exec"), module.__dict__)
+    vars(module).update(kept=None, entries={})
     return module

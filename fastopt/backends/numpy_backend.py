@@ -99,7 +99,7 @@ class Runner:
 
     def all_finite(self, gradients: list[Any]) -> bool:
         """Whether every element of every gradient is finite."""
-        return all(np.isfinite(g).all() for g in gradients if g is not None)
+        return all(np.isfinite(np.asarray(g)).all() for g in gradients if g is not None)
 
     def squares(self, gradients: list[Any], sums: NDArray[np.float64]) -> None:
         """Writes the sums of the gradients' squares over blocks of 256 elements, each to its place among all blocks."""
@@ -137,7 +137,10 @@ def _formula_from_text(rule: Rule) -> Callable[..., tuple[Any, ...]]:
         values |= {variable(name): array for name, array in zip(body.streams, (p, g, *states), strict=True)}
         memory = [hyperparameters.pop(name) for name in rule.memory]
         own: Any = rule.scalars(step, lr, *memory, **hyperparameters)
-        scalars = (*(own[0] if memory else own), 1.0, 1.0)  # the prologue was applied before
+        given = own[0] if memory else own
+        if len(given) != len(rule.scalar_names):
+            raise ValueError(f"scalars: expected {len(rule.scalar_names)} of the rule, received {len(given)}")
+        scalars = (*given, 1.0, 1.0)  # the prologue was applied before
         values |= {variable(name): float(scalar) for name, scalar in zip(body.scalars, scalars, strict=True)}
         exec(code, values)
         return tuple(values[variable("new_" + name)] for name in body.written)

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"distance     {nanoseconds:.0f} ns for a cache line from one CPU to another and back")
     for missing in report["missing"]:
         print(f"not found    {missing}")
-    print(f"cache        {cache.directory() or 'none: no folder can be written to; numba compiles in every process'}")
+    print(f"cache        {cache.directory() or f'none: {cache.why_none()}; numba compiles in every process'}")
     print("\nbackends")
     available = fastopt.available_backends()
     for name, there in available.items():

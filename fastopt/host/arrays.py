@@ -18,13 +18,19 @@ Array = NDArray[Any]
 def parameter(value: Any, label: str, writeable: bool = True) -> None:
     """A plain, dense NumPy array that a kernel can work on in place. Raises TypeError or ValueError."""
     if not isinstance(value, np.ndarray) or masked(value):
-        raise TypeError(f"{label}: expected a NumPy array of {arguments.KINDS}, received {describe(value)}")
+        hint = "; np.asarray makes a 0-d array of it" if isinstance(value, np.generic) else ""
+        raise TypeError(f"{label}: expected a NumPy array of {arguments.KINDS}, received {describe(value)}{hint}")
     if storage.of(value.dtype) is None:
         raise TypeError(f"{label}: expected dtype {arguments.KINDS} in native byte order, received {arguments.dtype_name(value.dtype)}")
     if not layout.dense(value.shape, value.strides, value.itemsize):
         raise ValueError(
             f"{label}: expected a dense array, C-contiguous or with its dimensions in another order; received strides {value.strides} for "
-            f"shape {value.shape}; a step writes in place, so make a contiguous array and keep that one (np.ascontiguousarray)"
+            f"shape {value.shape}; "
+            + (
+                "a step writes in place, so make a contiguous array and keep that one (np.ascontiguousarray)"
+                if writeable
+                else "np.ascontiguousarray makes one"
+            )
         )
     if not value.flags.aligned:
         raise ValueError(

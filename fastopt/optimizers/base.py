@@ -185,7 +185,7 @@ class Optimizer(Holding):
         if self._nonfinite != "propagate" and not (norm is not None and np.isfinite(norm)) and not self._plan.all_finite(gradients):
             if self._nonfinite == "skip":
                 return None
-            bad = next(i for i, g in enumerate(gradients) if g is not None and not np.isfinite(g).all())
+            bad = next(i for i, g in enumerate(gradients) if g is not None and not np.isfinite(np.asarray(g)).all())
             raise FloatingPointError(f"{self._structure.label(bad, 'grads')}: expected finite values, received an infinity or a NaN")
         if norm is None or max_norm is None:
             return 1.0

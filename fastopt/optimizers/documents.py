@@ -102,6 +102,6 @@ def replaced(text: str) -> str:
 
 
 if __name__ == "__main__":
-    STUB.write_text(stub())
+    STUB.write_text(stub(), encoding="utf-8")
     readme = Path("README.md")
-    readme.write_text(replaced(readme.read_text()))
+    readme.write_text(replaced(readme.read_text(encoding="utf-8")), encoding="utf-8")

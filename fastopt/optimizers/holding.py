@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from operator import setitem
 from typing import Any, ClassVar
 
 from fastopt import arguments, backends, checkpoint, memory
 from fastopt.optimizers import groups as grouping
 from fastopt.optimizers import shares, state_dict
+from fastopt.optimizers.attributes import Attributes
 from fastopt.optimizers.construction import OPTIONS
 from fastopt.optimizers.shares import Share
 from fastopt.optimizers.turns import in_turn, new_turn
@@ -26,7 +28,7 @@ NONFINITE = ("propagate", "skip", "raise")
 NOTHING: Mapping[str, Sequence[Any]] = {}
 
 
-class Holding:
+class Holding(Attributes):
     """The arrays of an optimizer and all that belongs to them; `Optimizer` makes steps on it.
 
     Every change is made as a whole, or not at all where it raises.
@@ -67,6 +69,7 @@ class Holding:
         if self._nonfinite != "propagate" and self._memory is not memory.host:
             raise ValueError(f"nonfinite: expected 'propagate' for arrays in {self._memory.name}, received {self._nonfinite!r}")
         self._kernels = shares.kernels(self._shares, self._views, structure)
+        self._asked_for = backend
         self._backend_name, self._backend = backends.choose(backend, dict.fromkeys(self._kernels), self._memory)
         self._threads = self._backend.thread_count(num_threads)
         self._states: list[tuple[Any, ...]] = [()] * len(arrays)
@@ -149,7 +152,7 @@ class Holding:
                 made[key] = Slot(changed[k].rule, changed[k].settings, slot.steps, slot.memory if same else None)
             slots.append(made[key])
         if kernels == self._kernels:
-            uninterrupted([*self._plan.replacing(slots), partial(setattr, self, "_shares", changed)])
+            uninterrupted([*self._plan.replacing(slots), partial(setitem, self.__dict__, "_shares", changed)])
             return
         with self._unless_it_fails():
             before, self._shares = self._shares, changed
@@ -252,14 +255,16 @@ class Holding:
             "options": {
                 "max_norm": self._max_norm,
                 "nonfinite": self._nonfinite,
-                "backend": self._backend_name,
+                "backend": self._asked_for,  # what "auto" takes is for the process to say that the copy lives in
                 "num_threads": self._num_threads,
             },
+            "added": {name: value for name, value in self.__dict__.items() if not name.startswith("_")},
             "state_dict": {**self._exported(), "state": self._copied()},
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._family, self._given = type(self).family or Family.of(state["rule"]), state["given"]
         self._build(state["structure"], state["params"], state["groups"], state["grouped"], **state["options"])
+        self.__dict__.update(state["added"])
         flat = state["state_dict"]["state"]
         self._take({**state["state_dict"], "state": {name: self._structure.restore(values) for name, values in flat.items()}})

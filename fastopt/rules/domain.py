@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import reprlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -136,8 +137,19 @@ def describe(value: Any) -> str:
         return "None"
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} and shape {value.shape}" + (" with a mask" if masked(value) else "")
-    text = repr(value)
+    text = _SHORT.repr(value)
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+class _Short(reprlib.Repr):
+    """Of a mapping of large arrays no more than fits in a message: to write it out takes seconds."""
+
+    def repr_ndarray(self, value: Any, level: int) -> str:
+        return f"array of {value.dtype} and shape {value.shape}"
+
+
+_SHORT = _Short()
+_SHORT.maxother = _SHORT.maxstring = _SHORT.maxlong = 200
 
 
 def masked(value: Any) -> bool:

@@ -132,7 +132,7 @@ class Family:
         for name, value in given.items():
             argument = arguments.get(name)
             if argument is None:
-                raise TypeError(self._unknown(name, beside))
+                raise TypeError(self.unknown(name, beside))
             if value is not None or name != "lr":  # None is the default learning rate
                 values[name] = argument.checked(value, name)
         if values["lr"] is None:
@@ -157,7 +157,8 @@ class Family:
     def _plain(self) -> dict[str, Any]:
         return self.settle({"lr": 0.0}).settings.hyperparameters
 
-    def _unknown(self, name: str, beside: Iterable[str]) -> str:
+    def unknown(self, name: str, beside: Iterable[str] = ()) -> str:
+        """What to say of an argument that there is not."""
         known = ["lr", *self.own] if self.name.startswith("rule ") else list(self.arguments)
         every = [*self.arguments, *beside]
         foreign = [pair for convention in self.conventions.values() for pair in convention.names.items()]

@@ -19,14 +19,13 @@ the hand-computed tests do. Each backend has its own spelling of them with the s
 from __future__ import annotations
 
 import ast
-import inspect
 import math
-import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
 from fastopt.rules.options import Decision, fold
+from fastopt.rules.text import definition_of
 
 __all__ = ["FUNCTIONS", "ScalarFunction", "absolute", "maximum", "minimum", "parse", "sign", "sqrt"]
 
@@ -84,14 +83,7 @@ def parse(function: Callable[..., object], options: Mapping[str, bool] | None = 
 
     Raises ValueError naming the function, the line within it and what is not allowed there.
     """
-    try:
-        text = textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError) as error:
-        raise ValueError(f"rule {function!r}: its source text is needed to compile it and was not found ({error})") from error
-    definition = ast.parse(text).body[0]
-    if not isinstance(definition, ast.FunctionDef):
-        raise ValueError(f"rule {function!r}: expected a function written with `def`, received {type(definition).__name__}")
-    return _Reader(definition, options or {}).read()
+    return _Reader(definition_of(function), options or {}).read()
 
 
 def _compares(node: ast.IfExp) -> bool:

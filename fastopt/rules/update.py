@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -125,6 +126,13 @@ class Rule:
         """
         return bound(self.scalars, hyperparameters, 2 + len(self.memory))
 
+    @cached_property
+    def formula(self) -> str:
+        """The text, in short: what tells it from another one of the same name."""
+        body = [f"{name} = {ast.unparse(value)}" for name, value in self.function.assignments]
+        results = f"return {', '.join(map(ast.unparse, self.function.results))}"
+        return f"({', '.join(self.function.parameters)}) -> {'; '.join([*body, results])}"
+
     @property
     def scalar_names(self) -> tuple[str, ...]:
         """The scalar function's parameters after p, g and the states."""
@@ -141,7 +149,7 @@ class Rule:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # by name: a rule holds functions, and the module that holds them has the rule under the scalar function's name
-        return _found_again, (self.update.__module__, self.name)
+        return _found_again, (self.update.__module__, self.name, self.formula)
 
     def __copy__(self) -> Rule:
         return self
@@ -213,8 +221,14 @@ def find(name: str | Rule) -> Rule:
     return RULES[name]
 
 
-def _found_again(module: str, name: str) -> Rule:
-    """The rule that another process pickled; importing the module that defines it enters it in the table."""
+def _found_again(module: str, name: str, formula: str | None = None) -> Rule:
+    """The rule that another process pickled; importing the module that defines it enters it in the table.
+
+    Raises ValueError if it computes something else by now.
+    """
     if name not in RULES:
         import_module(module)
-    return find(name)
+    found = find(name)
+    if formula is not None and found.formula != formula:
+        raise ValueError(f"rule {name!r}: expected the one that was pickled, {formula}; received {found.formula}")
+    return found

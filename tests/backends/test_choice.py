@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -161,3 +164,34 @@ def test_each_build_that_this_cpu_runs_has_the_same_bits(monkeypatch: pytest.Mon
                 assert compare(rule, "cython", dtype, cases(rule)[1], special=True, num_threads=1) == 0, (isa, rule.name)
             address, _ = module.KERNELS[f"{rule.name}_float32"]
             assert cython_backend.kernel_address(kernel(rule)) == address, "another build was compared"
+
+
+@pytest.mark.parametrize(
+    ("preparation", "environment", "why"),
+    [
+        ("class Broken:\n    def find_spec(self, name, path=None, target=None):\n"
+         "        if name == 'numba.core': raise ImportError('Numba needs NumPy 2.3 or less')\n"
+         "sys.meta_path.insert(0, Broken())\n", {}, "numba is installed and cannot be imported (Numba needs NumPy 2.3 or less)"),
+        ("", {"NUMBA_DISABLE_JIT": "1"}, "NUMBA_DISABLE_JIT is set, so it compiles nothing"),
+    ],
+    ids=["cannot be imported", "switched off"],
+)  # fmt: skip
+def test_a_numba_that_compiles_nothing_is_passed_over_with_its_reason(preparation: str, environment: dict[str, str], why: str) -> None:
+    """It was said to be there, and `auto` and `fastopt info` ended in tracebacks."""
+    needed("numba")
+    script = f"""
+import sys
+{preparation}
+import numpy as np, fastopt
+from fastopt.host import launched
+launched._launch, launched.why_not = None, "taken away"
+print(fastopt.available_backends()["numba"])
+print(fastopt.Adam(np.ones(3)).backend)
+try:
+    fastopt.Adam(np.ones(3), backend="numba")
+except RuntimeError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [why, "numpy", f"backend: 'numba' cannot be used: {why}"]

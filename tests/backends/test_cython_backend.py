@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,8 +40,8 @@ def test_a_changed_formula_does_not_run_the_kernel_that_was_built(monkeypatch: p
         p = np.ones(1)
         fastopt.Optimizer(p, rule, 0.5, backend="cython").step(np.ones(1))
         assert p[0] == expected
-    built = [path.name for path in (tmp_path / "cython").iterdir()]
-    assert [name.startswith(f"fastopt_sgd_{cython_backend.isa()}_") for name in built] == [True], built
+    built = sorted(path.suffix for path in (tmp_path / "cython").glob(f"fastopt_sgd_{cython_backend.isa()}_*"))
+    assert built == [".seal", ".so"] or sys.platform == "win32"
 
 
 @pytest.mark.usefixtures("nothing_derived")
@@ -87,4 +88,4 @@ def test_a_rule_is_compiled_once_and_found_again_on_disk(monkeypatch: pytest.Mon
             fastopt.Optimizer(p, changed, 0.5, backend="cython", weight_decay=0.5).step(np.ones(1, dtype))
             assert p[0] == 1.75
     assert len(runs) == 1
-    assert len(list((tmp_path / "cython").iterdir())) == 1, "something was left beside the library"
+    assert len(list((tmp_path / "cython").iterdir())) == 2, "something was left beside the library and its seal"

@@ -93,4 +93,4 @@ def test_numbas_own_threads_begin_at_their_own_threshold() -> None:
 def test_it_is_absent_where_numba_is(monkeypatch: pytest.MonkeyPatch) -> None:
     needed("numba")
     monkeypatch.setattr(numba_backend.importlib.util, "find_spec", lambda name: None)
-    assert numba_backend.unavailable() == "numba is not installed"
+    assert numba_backend.unavailable.__wrapped__() == "numba is not installed"

@@ -13,7 +13,7 @@ from fastopt import crosscheck
 from fastopt.crosscheck import AWKWARD_LENGTHS, Case, awkward_arrays, cases, compare, ulp_distance
 from fastopt.rules.entry import RULES, Rule
 from tests.conftest import LAUNCHINGS
-from tests.kernels import compiled_dtype, is_first_form
+from tests.kernels import compiled_dtype, is_first_of_its_kind
 
 # ruff: noqa: ANN202  -- rules are bare formulas
 
@@ -24,7 +24,7 @@ IN_THREADS = [
     pytest.param(launching, rule, id=f"{launching}-{rule.name}")
     for launching in LAUNCHINGS
     for rule in RULES.values()
-    if launching != "numba's prange" or is_first_form(rule)
+    if launching != "numba's prange" or is_first_of_its_kind(rule)
 ]
 DTYPES = (np.float32, np.float64)
 BY_DTYPE = [pytest.param(dtype, id=dtype.__name__) for dtype in DTYPES]
@@ -35,12 +35,12 @@ def chosen(every_dtype: bool) -> Iterator[Any]:
 
     Not each with each: a rule more may not cost a hundred tests. Cases take turns with thread counts and, unless `every_dtype` asks for
     both, with dtypes. Of Numba's kernels there are two (`compiled_dtype`). Its `prange` is the same around every kernel, and takes twice as
-    long to compile as the kernel does: of a text's first form one goes through it, and of every form one is called by Numba in one thread.
+    long to compile as the kernel does: one rule of so many states goes through it, and one kernel of each is called by Numba in one thread.
     """
     for rule in RULES.values():
         for launching in LAUNCHINGS:
             for i, case in enumerate(cases(rule)):
-                if launching == "numba's prange" and case.coupled and not is_first_form(rule):
+                if launching == "numba's prange" and case.coupled and not is_first_of_its_kind(rule):
                     continue
                 if launching == "numba's prange":
                     picked = [(compiled_dtype(case.coupled), 2 + i % 4 // 2 if case.coupled else 1)]
@@ -71,7 +71,7 @@ def test_nothing_is_left_out_for_any_rule(every_dtype: bool) -> None:
     for rule in RULES.values():
         for launching in LAUNCHINGS:
             own = [p.values[2:] for p in chosen(every_dtype) if p.values[:2] == (launching, rule)]
-            if launching == "numba's prange" and not is_first_form(rule):
+            if launching == "numba's prange" and not is_first_of_its_kind(rule):
                 assert {(case.name, dtype) for case, dtype, _ in own} == {(c.name, np.float64) for c in cases(rule) if not c.coupled}
                 continue
             assert {case.name for case, _, _ in own} == {case.name for case in cases(rule)}

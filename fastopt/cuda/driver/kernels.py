@@ -105,11 +105,12 @@ def ptx_of(source: str, name: str, parameters: tuple[np.dtype[Any], ...], capabi
     folder = cache.directory()
     path = None
     if folder is not None:
-        made_of = "".join((Path(__file__).parents[2] / name).read_text() for name in PRIMITIVES)
+        made_of = "".join((Path(__file__).parents[2] / name).read_text(encoding="utf-8") for name in PRIMITIVES)
         key = fingerprint(f"{source}{made_of}{version('numba-cuda')}{capability}{LEAST_VERSION.get(capability)}")
         path = folder / "ptx" / f"{name}_{key}.ptx"
-        if path.is_file():
-            return path.read_text()
+        with cache.locked(path):
+            if cache.intact(path.with_suffix(".seal"), [path] if path.is_file() else []):
+                return path.read_text(encoding="utf-8")
     try:
         from fastopt.cuda import toolchain
     except Exception as error:  # numba-cuda looks into Numba's and NumPy's insides, and not every release of the three goes together
@@ -117,6 +118,7 @@ def ptx_of(source: str, name: str, parameters: tuple[np.dtype[Any], ...], capabi
         raise RuntimeError(f"backend: 'cuda' cannot be used: numba-cuda cannot be imported here ({together}): {error}") from error
     ptx = for_older_drivers(toolchain.compile_to_ptx(source, name, parameters, capability, THREADS), capability)
     if path is not None:
-        with suppress(OSError):  # the folder filled up or was taken away
+        with suppress(OSError), cache.locked(path):  # the folder filled up or was taken away
             cache.store(path, ptx)
+            cache.seal(path.with_suffix(".seal"), [path])
     return ptx

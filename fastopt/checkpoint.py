@@ -1,15 +1,20 @@
 """An optimizer's state in a safetensors file: arrays as they are, everything else as JSON in the file's metadata.
 
-The parameters are not in it; they belong to whoever gave them. A file is written beside its place, flushed to the disk and
-then renamed, so a crash leaves the old one or the new one and never half of either. Needs `pip install 'fastopt[checkpoints]'`.
+The parameters are not in it; they belong to whoever gave them. A file is written beside its place (in a folder: the name and `.tmp`),
+flushed to the disk and then renamed, so a crash leaves the old one or the new one and never half of either; the next save takes away what
+one that was killed has left. It has a digest of all that is in it, so one that was altered is refused. Needs
+`pip install 'fastopt[checkpoints]'`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Mapping, Sequence
+import shutil
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +25,8 @@ from fastopt.storage import STORAGES
 
 __all__ = ["load", "save"]
 
-FORMAT = "fastopt 2"
+FORMAT = "fastopt 3"
+WITHOUT_DIGEST = "fastopt 2"
 BEFORE = "fastopt 1"
 """What the first versions wrote: one group, and parameters that do not nest."""
 
@@ -29,8 +35,7 @@ def save(
     states: Mapping[str, Sequence[NDArray[Any] | None]], rest: Mapping[str, Any], labels: Sequence[str], path: str | os.PathLike[str]
 ) -> None:
     """Writes each state by name, one array for each parameter, and what else `Optimizer.state_dict` gives; `labels` name the parameters."""
-    from safetensors.numpy import save_file
-
+    safetensors = _safetensors()
     tensors: dict[str, Any] = {}
     dtypes: dict[str, str] = {}
     for name, arrays in states.items():
@@ -44,18 +49,70 @@ def save(
             tensors[f"{name}.{i}"] = plain
     parts = {"states": list(states), "labels": list(labels), "dtypes": dtypes, "rest": rest}
     metadata = {"format": FORMAT, **{key: json.dumps(value) for key, value in parts.items()}}
-    target = Path(path)
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=target.name, suffix=".tmp", delete=False) as file:
-        beside = Path(file.name)
-    try:
-        save_file(tensors, beside, metadata)
+    metadata["digest"] = _digest(metadata, tensors)
+    target = Path(os.path.realpath(path))  # the file that a link stands for, and not the link
+    with _beside(target) as beside:
+        try:
+            safetensors.numpy.save_file(tensors, beside, metadata)
+        except safetensors.SafetensorError as error:
+            raise OSError(f"{os.fspath(path)}: it cannot be written ({error})") from error
         _flush(beside)
-        beside.replace(target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
     if os.name == "posix":
         _flush(target.parent)  # the new name itself
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError as error:
+        raise ImportError(f"saving and loading take safetensors ({error}): pip install 'fastopt[checkpoints]'") from error
+    return safetensors
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A path to write a file at, which then takes the place of another one and has its mode. One process at a time saves in a folder."""
+    scratch = target.with_name(f"{target.name}.tmp")  # a folder: who writes the file may make others on the way
+    path = scratch / target.name
+    with _alone_in(target.parent):
+        try:
+            shutil.rmtree(scratch, ignore_errors=True)  # of a save that was killed
+            scratch.mkdir()
+            path.touch()  # as any new file: the umask says who may read it
+            mode = stat.S_IMODE((target if target.exists() else path).stat().st_mode)
+            yield path
+            path.chmod(mode)
+            path.replace(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Waits until nobody else is; a lock of the folder itself leaves nothing behind. Does without where the system has no such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems have none
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _digest(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]) -> str:
+    """Of the metadata but for the digest, and of every tensor's name, dtype, shape and bytes."""
+    found = hashlib.sha256(json.dumps({key: value for key, value in metadata.items() if key != "digest"}, sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        found.update(f"{name} {array.dtype.name} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
 
 
 def _flush(path: Path) -> None:
@@ -71,22 +128,28 @@ def load(path: str | os.PathLike[str], labels: Sequence[str]) -> dict[str, Any]:
 
     Raises ValueError for a file of another kind, or of parameters that are called otherwise.
     """
-    from safetensors import SafetensorError, safe_open
-
+    safetensors = _safetensors()
+    name_of_file = os.fspath(path)
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") not in (FORMAT, BEFORE):
-                raise ValueError(
-                    f"{os.fspath(path)}: expected a file that Optimizer.save wrote ({FORMAT}), received format {metadata.get('format')!r}"
-                )
+            kind = metadata.get("format")
+            if kind not in (FORMAT, WITHOUT_DIGEST, BEFORE):
+                raise ValueError(f"{name_of_file}: expected a file that Optimizer.save wrote ({FORMAT}), received format {kind!r}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
-    except SafetensorError as error:
-        raise ValueError(f"{os.fspath(path)}: expected a safetensors file ({error})") from error
-    if metadata["format"] == BEFORE:
-        return _before(metadata, tensors, labels)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{name_of_file}: expected a safetensors file ({error})") from error
+    if (kind == FORMAT or "digest" in metadata) and metadata.get("digest") != _digest(metadata, tensors):
+        raise ValueError(f"{name_of_file}: it was altered or damaged since it was saved: what it holds does not have its digest")
+    try:
+        return _before(metadata, tensors, labels) if kind == BEFORE else _read(metadata, tensors, labels, name_of_file)
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError, json.JSONDecodeError) as error:  # of a file without a digest
+        raise ValueError(f"{name_of_file}: it was altered or damaged since it was saved ({type(error).__name__}: {error})") from error
+
+
+def _read(metadata: Mapping[str, str], tensors: dict[str, Any], labels: Sequence[str], name_of_file: str) -> dict[str, Any]:
     if json.loads(metadata["labels"]) != list(labels):
-        raise ValueError(f"{os.fspath(path)}: expected the states of parameters in the structure of params, received those of others")
+        raise ValueError(f"{name_of_file}: expected the states of parameters in the structure of params, received those of others")
     for name, dtype in json.loads(metadata["dtypes"]).items():
         tensors[name] = tensors[name].view(STORAGES[dtype].dtype)
     rest = _with_tuples(json.loads(metadata["rest"]))

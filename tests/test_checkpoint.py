@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +165,165 @@ def test_names_need_not_be_strings(tmp_path: Path) -> None:
     fastopt.SGD({1: np.ones(2)}, momentum=0.9).load(tmp_path / "file")
     with pytest.raises(ValueError, match="in the structure of params"):
         fastopt.SGD({"1": np.ones(2)}, momentum=0.9).load(tmp_path / "file")
+
+
+def test_a_file_that_was_altered_is_refused_or_the_same(tmp_path: Path) -> None:
+    """Bits turned, bytes put in and taken out, the end cut off, words of the metadata exchanged: a ValueError names the file."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "file"
+
+    def build(lr: float) -> fastopt.Adam:
+        return fastopt.Adam([{"params": {"w": np.ones(5, np.float32)}}, {"params": {"b": np.ones(3)}, "lr": lr}])
+
+    opt = build(0.25)
+    opt.step([{"w": np.full(5, 0.5, np.float32)}, {"b": np.full(3, 0.5)}])
+    opt.save(path)
+    whole, saved = path.read_bytes(), repr(opt.state_dict())
+    other = build(0.125)
+    untouched = repr(other.state_dict())
+    words = [
+        b"fastopt 3",
+        b"digest",
+        b'\\"lr\\": 0.25',
+        b'\\"lr\\"',
+        b'\\"steps\\": 1',
+        b"adam",
+        b"0.9",
+        b"null",
+        b"true",
+        b"false",
+        b"F32",
+        b"F64",
+    ]
+    refused = 0
+    for trial in range(600):
+        content = bytearray(whole)
+        at = int(rng.integers(len(content)))
+        if trial % 5 == 0:
+            content[at] ^= 1 << int(rng.integers(8))
+        elif trial % 5 == 1:
+            content[at:at] = rng.bytes(int(rng.integers(1, 9)))
+        elif trial % 5 == 2:
+            del content[at : at + int(rng.integers(1, 9))]
+        elif trial % 5 == 3:
+            del content[at:]
+        else:
+            word, instead = (words[int(k)] for k in rng.integers(len(words), size=2))
+            content = bytearray(bytes(content).replace(word, instead[: len(word)].ljust(len(word))))
+        if content == whole:
+            continue
+        path.write_bytes(content)
+        try:
+            other.load(path)
+        except ValueError as error:
+            refused, said = refused + 1, str(error)
+        else:
+            said = ""
+        if said:
+            assert str(path) in said
+            assert repr(other.state_dict()) == untouched
+        else:
+            assert repr(other.state_dict()) == saved, f"trial {trial} was taken, with other values"
+            other = build(0.125)
+    assert refused > 450
+
+
+def test_files_without_a_digest_are_read_and_refused_in_words(tmp_path: Path) -> None:
+    import json
+
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    opt = fastopt.Adam(np.ones(3), lr=0.25)
+    opt.step(np.ones(3))
+    opt.save(tmp_path / "new")
+    with safe_open(tmp_path / "new", framework="numpy") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in ("m.0", "v.0")}
+    metadata["format"] = "fastopt 2"
+    save_file(tensors, tmp_path / "claims", metadata)
+    other = fastopt.Adam(np.ones(3))
+    with pytest.raises(ValueError, match=r"claims: it was altered or damaged since it was saved: what it holds does not have its digest$"):
+        other.load(tmp_path / "claims")
+    del metadata["digest"]
+    save_file(tensors, tmp_path / "old", metadata)
+    other.load(tmp_path / "old")
+    assert (other.steps, other.lr) == (1, 0.25)
+    for broken in ({"rest": "7"}, {"rest": "[" * 100_000}, {"dtypes": "[3]"}, {"states": "7"}, {"labels": ""}):
+        save_file(tensors, tmp_path / "broken", {**metadata, **broken})
+        with pytest.raises(ValueError, match=r"broken: "):
+            other.load(tmp_path / "broken")
+    without = {key: value for key, value in metadata.items() if key != "rest"}
+    save_file(tensors, tmp_path / "broken", without)
+    with pytest.raises(ValueError, match=r"broken: it was altered or damaged since it was saved \(KeyError: 'rest'\)$"):
+        other.load(tmp_path / "broken")
+    assert json.loads(metadata["rest"])["steps"] == other.steps == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links, modes and signals are POSIX's")
+def test_saving_keeps_a_link_and_the_mode_of_a_file(tmp_path: Path) -> None:
+    opt = fastopt.Adam(np.ones(3))
+    before = os.umask(0o027)
+    try:
+        opt.save(tmp_path / "new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o640, "as the umask says"
+    (tmp_path / "new").chmod(0o604)
+    (tmp_path / "link").symlink_to("new")
+    opt.step(np.ones(3))
+    opt.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o604, "as it was"
+    other = fastopt.Adam(np.ones(3))
+    other.load(tmp_path / "new")
+    assert other.steps == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "new"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links, modes and signals are POSIX's")
+def test_a_save_that_is_killed_leaves_the_old_file_and_one_other_at_the_most(tmp_path: Path) -> None:
+    script = f"""
+import numpy as np, fastopt, os, signal, sys
+from fastopt import checkpoint
+opt = fastopt.SGD(np.ones(30_000), momentum=0.9)
+opt.save({str(tmp_path / "file")!r})
+opt.step(np.ones(30_000))
+checkpoint._flush = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+opt.save({str(tmp_path / "file")!r})
+"""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", script], check=False)
+        assert done.returncode == -signal.SIGKILL
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "file.tmp"]
+    opt = fastopt.SGD(np.ones(30_000), momentum=0.9)
+    opt.load(tmp_path / "file")
+    assert opt.steps == 0
+    opt.save(tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_is_an_oserror(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    script = f"""
+import numpy as np, fastopt, resource, signal
+import safetensors.numpy
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+opt = fastopt.Adam(np.ones(30_000))
+opt.save({str(tmp_path / "file")!r})
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.RLIM_INFINITY}))
+try:
+    opt.save({str(tmp_path / "file")!r})
+except OSError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"{tmp_path / 'file'}: it cannot be written (")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_without_safetensors_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    opt = fastopt.Adam(np.ones(3))
+    for call in (opt.save, opt.load):
+        with pytest.raises(ImportError, match=r"pip install 'fastopt\[checkpoints\]'$"):
+            call(tmp_path / "file")

@@ -190,6 +190,8 @@ class Settled:
 
     def changed(self, changes: Mapping[str, Any]) -> Settled:
         """The same with some arguments changed. Raises as `Family.settle`, and ValueError for another convention."""
+        if "lr" in changes:  # None is the default where an optimizer is made, and nothing to change one to
+            NON_NEGATIVE.checked(changes["lr"], "lr")
         convention = changes.get("convention", self.values.get("convention"))
         if "convention" in self.values and convention != self.values["convention"]:
             raise ValueError(

@@ -33,6 +33,10 @@ def test_an_argument_is_set_by_its_name_as_configure_does() -> None:
     with pytest.raises(ValueError, match=r"^weight_decay: expected a finite number >= 0, received -1.0$"):
         opt.weight_decay = -1.0
     assert opt.weight_decay == 0.25
+    for change in (lambda: setattr(opt, "lr", None), lambda: opt.configure(lr=None), lambda: setattr(opt.groups[0], "lr", None)):
+        with pytest.raises(TypeError, match=r"^lr: expected a finite number >= 0, received None$"):
+            change()
+    assert opt.lr == 0.5
 
 
 def test_an_argument_of_several_groups() -> None:

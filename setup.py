@@ -1,4 +1,4 @@
-"""Builds the compiled parts: kernels generated from the rules, for each instruction set, and the two small modules around them.
+"""Builds the compiled parts: kernels generated from the rules, for each instruction set, and the small modules around them.
 
 Everything that is not source lies in pyproject.toml. What could not be built is left out, said on the console, and
 written beside the backend (`_built.json`), from where `fastopt info` and `available_backends()` tell it; the install
@@ -19,7 +19,7 @@ from fastopt.backends import cython_backend, cython_build, cython_source
 from fastopt.rules import RULES
 
 GENERATED = Path("build", "generated")
-GATHERS, LAUNCH = ("fastopt.host._gather", "fastopt.cuda._gather"), "fastopt.host._launch"
+SMALL, LAUNCH = ("fastopt.host._gather", "fastopt.host._turn", "fastopt.cuda._gather"), "fastopt.host._launch"
 KERNELS = "fastopt.backends._kernels"
 HEADERS = sorted(Path("fastopt", "host").glob("*.h"))
 NUMPY_API = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
@@ -40,7 +40,7 @@ def extensions() -> list[Extension]:
             define_macros=NUMPY_API,
             depends=[str(header) for header in HEADERS],
         )
-        for name in (*GATHERS, LAUNCH)
+        for name in (*SMALL, LAUNCH)
     ]
     path = GENERATED / "_kernels.pyx"
     path.write_text(source, encoding="utf-8")

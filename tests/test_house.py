@@ -11,6 +11,7 @@ from tests.documents import ROOT
 ELSEWHERE: dict[str, tuple[str, ...]] = {
     # what the launcher is made of is asked through it
     "tests/host/test_launched.py": ("fastopt/host/_launch.pyx", "fastopt/host/round_trip.h"),
+    "tests/optimizers/test_turns.py": ("fastopt/host/_turn.pyx",),
     "tests/host/test_pool.py": ("fastopt/host/placement.h",),
     "tests/host/test_threads.py": ("fastopt/host/mode.h",),
     # what may be a parameter or a gradient is asked through whoever takes them, and a norm through the steps that clip

@@ -103,7 +103,7 @@ def test_without_what_was_not_installed(missing: str) -> None:
         importlib.util.find_spec = lambda name, *rest: None if name == "numba" else found(name, *rest)
         sys.meta_path.insert(0, Hidden())
     if {missing!r} in ("launcher", "both"):
-        for name in ("fastopt.host._launch", "fastopt.host._gather"):
+        for name in ("fastopt.host._launch", "fastopt.host._gather", "fastopt.host._turn"):
             sys.modules[name] = None
     import numpy as np, fastopt
     there = fastopt.available_backends()

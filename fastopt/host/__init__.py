@@ -5,5 +5,6 @@ memory      states, copies (the counterpart of `fastopt.cuda.memory`)
 worklist    rows and addresses; `_gather.pyx` checks and gathers the gradients, `_plain.pxd` is what compiled code asks of an array
 launched    kernels called by their address; `_launch.pyx` does it, over a work list or once for one tensor
 threads     how many threads a step may use
-pool.h      the threads that help; placement.h: which CPU each has; round_trip.h: how far apart two are
+pool.h      the threads that help; placement.h: which CPU each has; mode.h: how they do arithmetic; round_trip.h: how far apart two are
+_turn.pyx   whose turn it is to work on an optimizer (`fastopt.optimizers.turns`)
 """

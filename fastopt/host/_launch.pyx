@@ -5,16 +5,6 @@ Also what only compiled code can say of the machine: the instruction set, whethe
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.pythread cimport (
-    NOWAIT_LOCK,
-    PyThread_acquire_lock,
-    PyThread_allocate_lock,
-    PyThread_free_lock,
-    PyThread_get_thread_ident,
-    PyThread_release_lock,
-    PyThread_type_lock,
-    WAIT_LOCK,
-)
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
@@ -22,6 +12,7 @@ cimport numpy as cnp
 
 from fastopt.host._gather cimport Gatherer
 from fastopt.host._plain cimport READ, WRITE, plain
+from fastopt.host._turn cimport Turn
 
 cnp.import_array()
 
@@ -83,67 +74,6 @@ def round_trip(int first, int second, long turns=300):
 DEF MOST_SCALARS = 64
 DEF MOST_ARRAYS = 34
 DEF BLOCK = 256
-
-
-cdef class Turn:
-    """Whose turn it is to work on an optimizer (`fastopt.optimizers.turns`, which has it in Python too): a lock that its thread may take again,
-    and what a step looks at and changes while it has it.
-    """
-
-    cdef PyThread_type_lock lock_
-    cdef unsigned long owner
-    cdef long depth
-    cdef object __weakref__
-    cdef public bint taken, forked
-    cdef public object at_once
-    cdef public long long steps
-
-    def __cinit__(self):
-        self.lock_ = PyThread_allocate_lock()
-        if self.lock_ == NULL:
-            raise MemoryError("Turn: no memory for a lock")
-
-    def __dealloc__(self):
-        if self.lock_ != NULL:
-            PyThread_free_lock(self.lock_)
-
-    @property
-    def lock(self):
-        """The context manager that holds it."""
-        return self
-
-    cdef bint take(self, int wait) noexcept:
-        cdef unsigned long me = PyThread_get_thread_ident()
-        if self.depth and self.owner == me:
-            self.depth += 1
-            return True
-        if not PyThread_acquire_lock(self.lock_, NOWAIT_LOCK):
-            if wait == NOWAIT_LOCK:
-                return False
-            with nogil:
-                PyThread_acquire_lock(self.lock_, WAIT_LOCK)
-        self.owner, self.depth = me, 1
-        return True
-
-    cdef void give(self) noexcept:
-        self.depth -= 1
-        if not self.depth:
-            PyThread_release_lock(self.lock_)
-
-    def __enter__(self):
-        self.take(WAIT_LOCK)
-        return self
-
-    def __exit__(self, *_):
-        self.give()
-
-    def after_fork(self):
-        """In a child: whether this was the turn of a thread that does not live there. It is nobody's then."""
-        if not self.depth or self.owner == PyThread_get_thread_ident():
-            return False
-        self.lock_ = PyThread_allocate_lock()  # the old one is left as it is: nobody will release it
-        self.depth = 0
-        return True
 
 
 cdef class Launcher:
@@ -216,7 +146,7 @@ cdef class Launcher:
         cdef object slot = at_once[2], coming
         if gatherer.addresses != self.job.addresses:
             raise ValueError("gatherer: expected the one that writes the addresses of this launcher, received another's")
-        if turn.taken or turn.at_once is not at_once or slot.steps is not before or not turn.take(NOWAIT_LOCK):
+        if turn.taken or turn.at_once is not at_once or slot.steps is not before or not turn.take(False):
             return False
         try:
             if gatherer.gather(gradients) != 1:

@@ -12,13 +12,16 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from weakref import WeakSet
 
-from fastopt.host.launched import launcher
+try:
+    from fastopt.host._turn import Turn
+except ImportError:  # no compiler at hand when fastopt was installed
+    Turn = None
 
 __all__ = ["in_turn", "new_turn"]
 
 
 class _Turn:
-    """Whose turn it is to work on an optimizer, and what a step looks at and changes while it has it; `_launch.pyx` has the same compiled.
+    """Whose turn it is to work on an optimizer, and what a step looks at and changes while it has it; `host/_turn.pyx` is the same.
 
     Attributes
     ----------
@@ -46,12 +49,14 @@ class _Turn:
         return True
 
 
+if Turn is None:
+    Turn = _Turn
 _turns: WeakSet[Any] = WeakSet()
 
 
 def new_turn() -> Any:
     """A turn that is nobody's."""
-    turn = getattr(launcher(), "Turn", _Turn)()
+    turn = Turn()
     _turns.add(turn)
     return turn
 

@@ -16,6 +16,7 @@ from fastopt import global_norm
 from fastopt.backends import cython_backend
 from fastopt.crosscheck import cases, compare
 from fastopt.host import launched
+from fastopt.optimizers import turns
 from fastopt.rules.entry import MOST_SCALARS, RULES
 from fastopt.rules.family import Family
 from fastopt.slots import Slot
@@ -212,7 +213,7 @@ def test_a_step_at_once_gathers_launches_and_counts_or_does_nothing() -> None:
     work = work_list(p, [()], ["p"], ["g"], 1)
     recorder = Recorder(work.addresses.shape[1], False, 1)
     call = launch.Launcher(recorder.address, 3, work.addresses, work.rows, work.serial, threads=1, large=False, is_double=False)
-    turn, rule = launch.Turn(), RULES["sgd"]
+    turn, rule = turns.new_turn(), RULES["sgd"]
     slot = Slot(rule, Family.of(rule).settings_at(0.1), 6)
 
     def step(gradients: list[Any], before: int = 6, scalars: tuple[float, ...] = (0.5,), **given: Any) -> Any:

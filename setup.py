@@ -64,8 +64,13 @@ class BuildWhatCompiles(build_ext):
             if isinstance(getattr(self.compiler, command, None), list):  # what CFLAGS and LDFLAGS are in by now
                 setattr(self.compiler, command, cython_build.harmless(getattr(self.compiler, command)))
         found = cython_build.probe(self.compiler)
-        self.extensions = [e for e in self.extensions if found.compiler and self._wanted(e, found)]
+        every = self.extensions
+        self.extensions = [e for e in every if found.compiler and self._wanted(e, found)]
+        for extension in every:
+            if extension not in self.extensions:
+                self._forget(extension)
         for extension in self.extensions:
+            extension.optional = True
             isa = extension.name.removeprefix(f"{KERNELS}_")
             extension.extra_compile_args = cython_build.flags(self.compiler.compiler_type) + cython_build.ISA_FLAGS.get(isa, [])
             extension.extra_link_args = cython_build.link_flags(self.compiler.compiler_type)
@@ -74,11 +79,27 @@ class BuildWhatCompiles(build_ext):
                 extension.extra_compile_args += cython_build.PLACEMENT_FLAGS if found.placement else []
                 extension.extra_link_args = [*extension.extra_link_args, "-pthread"]
         self.parallel = os.cpu_count()
+        self.failed: dict[str, str] = {}
         super().build_extensions()
+        found.missing += [f"{name}: it could not be compiled ({why})" for name, why in sorted(self.failed.items())]
+        isas = [isa for isa in found.isas if f"{KERNELS}_{isa}" not in self.failed]
         for missing in found.missing:
             self.warn(f"not found: {missing}")
-        report = {"isas": found.isas, "threads": found.threads, "placement": found.placement, "missing": found.missing}
+        report = {"isas": isas, "threads": found.threads, "placement": found.placement, "missing": found.missing}
         self.report = json.dumps(report, indent=1) + "\n"
+
+    def build_extension(self, extension: Extension) -> None:
+        """One by one: a compiler may fail on a single file, and the others are of use without it."""
+        try:
+            super().build_extension(extension)
+        except Exception as error:  # setuptools' compilers raise their own errors, OSError, or whatever a broken compiler brings about
+            self.failed[extension.name] = f"{type(error).__name__}: {error}"
+            self._forget(extension)
+
+    def _forget(self, extension: Extension) -> None:
+        """Takes away what an earlier build has left, perhaps with a compiler that is not there now: it would be packed and loaded."""
+        for folder in (Path(self.build_lib), Path()):
+            (folder / self.get_ext_filename(extension.name)).unlink(missing_ok=True)
 
     def run(self) -> None:
         super().run()

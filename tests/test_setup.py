@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,8 @@ def _wheel(folder: Path, compiler: str) -> Path:
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, folder / "tree" / name, ignore=shutil.ignore_patterns("*.so", "__pycache__", "_built.json"))
+            ignored = shutil.ignore_patterns("*.so", "__pycache__", "_built.json")
+            shutil.copytree(source, folder / "tree" / name, ignore=ignored, dirs_exist_ok=True)
         else:
             shutil.copy(source, folder / "tree" / name)
     only(folder / "tree" / "setup.py", STEPPED)
@@ -70,6 +73,28 @@ def test_without_a_compiler_the_install_succeeds_and_says_so(without_compiler: P
     assert "C compiler" in report["missing"][0]
     reason, rest = _run(without_compiler, STEP.format(site=str(without_compiler))).splitlines()
     assert reason == "the extension was not built: not found: a C compiler that finds Python's headers"
+    assert rest == "numba True"
+
+
+def test_what_an_earlier_build_left_is_not_packed(tmp_path: Path) -> None:
+    """A wheel that is made without a compiler where there was one carried the old extension."""
+    stale = [f"fastopt/host/_turn{suffix}" for suffix in EXTENSION_SUFFIXES[:1]]
+    for name in stale:
+        for folder in ("tree", f"tree/build/lib.{sysconfig.get_platform()}-{sys.implementation.cache_tag}"):
+            (tmp_path / folder / name).parent.mkdir(parents=True)
+            (tmp_path / folder / name).write_bytes(b"old")
+    assert not list(_wheel(tmp_path, "/nonexistent/cc").rglob("*.so"))
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="takes gcc, to fail on one file")
+def test_a_compiler_that_fails_on_one_file_leaves_the_others(tmp_path: Path) -> None:
+    site = _wheel(tmp_path, _gcc_that_refuses("build/fastopt/host/_turn.c", tmp_path))
+    report = json.loads((site / "fastopt/backends/_built.json").read_text())
+    assert [missing.partition(" (")[0] for missing in report["missing"]] == ["fastopt.host._turn: it could not be compiled"]
+    assert list(site.rglob("_gather*.so"))
+    assert not list(site.rglob("_turn*.so"))
+    reason, rest = _run(site, STEP.format(site=str(site))).splitlines()
+    assert reason.startswith("the extension was not built: not found: fastopt.host._turn: it could not be compiled (")
     assert rest == "numba True"
 
 

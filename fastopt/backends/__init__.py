@@ -21,7 +21,7 @@ from fastopt.kernel import Kernel
 from fastopt.memory import Memory, host
 from fastopt.slots import Slot
 
-__all__ = ["HOST", "NAMES", "Backend", "Runner", "available_backends", "choose", "load", "on_host", "pick"]
+__all__ = ["HOST", "NAMES", "Backend", "Runner", "available_backends", "choose", "default", "load", "on_host", "pick"]
 
 HOST = host.backends
 """Those that work in host memory."""
@@ -135,6 +135,14 @@ def pick(*kernels: Kernel) -> tuple[str, str]:
     return "numpy", f"not cython: {no_cython}; not numba: {no_numba}"
 
 
+def default() -> str:
+    """What FASTOPT_BACKEND says, or "auto". Raises ValueError if it is no backend's name."""
+    named = os.environ.get("FASTOPT_BACKEND") or "auto"
+    if named not in CHOICES:
+        raise ValueError(f"FASTOPT_BACKEND: expected one of {', '.join(('auto', *NAMES))}; received {named!r}")
+    return named
+
+
 def choose(backend: str, kernels: Iterable[Kernel], memory: Memory = host) -> tuple[str, Backend]:
     """The backend for an argument `backend=`: by name, by FASTOPT_BACKEND where it is "auto", or by cost.
 
@@ -143,9 +151,7 @@ def choose(backend: str, kernels: Iterable[Kernel], memory: Memory = host) -> tu
     arguments.choice(backend, "backend", CHOICES)
     argument = "backend"
     if backend == "auto":
-        argument, backend = "FASTOPT_BACKEND", os.environ.get("FASTOPT_BACKEND") or "auto"
-        if backend not in CHOICES:
-            raise ValueError(f"FASTOPT_BACKEND: expected one of {', '.join(('auto', *NAMES))}; received {backend!r}")
+        argument, backend = "FASTOPT_BACKEND", default()
     if backend == "auto":
         backend = pick(*kernels)[0] if memory is host else memory.backends[0]
     elif backend not in memory.backends:

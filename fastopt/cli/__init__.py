@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+import fastopt
+from fastopt import backends
 from fastopt.cli import bench, check, info, report
+from fastopt.host import threads
 
 __all__ = ["main"]
 
@@ -19,5 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         own = commands.add_parser(name, help=module.HELP, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
         module.add_arguments(own)
         own.set_defaults(run=module.run)
+    parser.add_argument("--version", action="version", version=f"fastopt {fastopt.__version__}")
     chosen = parser.parse_args(arguments)
+    try:
+        threads.resolve(None)
+        backends.default()
+    except ValueError as error:  # of the environment, which every command goes by
+        parser.error(str(error))
     return int(chosen.run(chosen))

@@ -37,8 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the tables; 0 if every distance is 0, else 1."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` has it: modules of rules lie in the folder that one is in
     for module in options.rules:
-        import_module(module)
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise SystemExit(f"fastopt check: --rules {module}: it cannot be imported ({error})") from error
     rules = [fastopt.RULES[name] if name in fastopt.RULES else _no_rule(name) for name in options.rule] or list(fastopt.RULES.values())
     available = fastopt.available_backends()
     checked = [name for name, there in available.items() if there is True and name != "numpy"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -63,9 +64,17 @@ def test_an_unknown_rule_is_named() -> None:
         main(["check", "--rule", "newton"])
 
 
+def test_a_module_of_rules_that_cannot_be_imported_is_named() -> None:
+    with pytest.raises(
+        SystemExit, match=r"^fastopt check: --rules nosuch_module: it cannot be imported \(No module named 'nosuch_module'\)$"
+    ):
+        main(["check", "--rules", "nosuch_module"])
+
+
 def test_rules_of_a_module_are_checked_too(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "own_rules.py").write_text("import fastopt\n\n@fastopt.rule()\ndef halved(p, g, lr):\n    return (p - lr * g,)\n")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)  # where the module lies, as with `python -m`
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     try:
         assert main(["check", "--rules", "own_rules", "--rule", "halved"]) == 0
         assert "halved" in capsys.readouterr().out

@@ -40,3 +40,32 @@ def test_a_missing_extension_is_explained(monkeypatch: pytest.MonkeyPatch, capsy
     output = capsys.readouterr().out
     assert "not found    a C compiler: not built" in output
     assert "auto picks   numba" in output
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("FASTOPT_NUM_THREADS", "abc", "FASTOPT_NUM_THREADS: expected an integer from 1 to 1024, received 'abc'"),
+        ("FASTOPT_BACKEND", "gpu", "FASTOPT_BACKEND: expected one of auto, numpy, numba, cython, cuda; received 'gpu'"),
+    ],
+)
+def test_an_environment_that_cannot_be_used_is_said_in_a_line(
+    name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as caught:
+        main(["info", "--no-measure"])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.endswith(f"fastopt: error: {words}\n")
+
+
+def test_auto_is_what_the_environment_says(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("FASTOPT_BACKEND", "numpy")
+    assert main(["info", "--no-measure"]) == 0
+    assert "auto picks   numpy: FASTOPT_BACKEND says so" in capsys.readouterr().out
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"fastopt {fastopt.__version__}\n"

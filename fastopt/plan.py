@@ -142,7 +142,7 @@ class Plan:
                 slot_of[i] = slot
                 column[k] = places.setdefault(slot, len(places))
             calls.append(partial(setattr, batch, "slots", list(places)))
-            calls.append(partial(setitem, batch.work.slots, slice(None), np.array(column, np.int64)))
+            calls.append(partial(setitem, batch.work.slots, slice(None), column))
             calls.append(partial(setitem, batch.work.absent, -1, 0))
         active, first = list(renewed.values()), self.batches[0]
         at_once = None

@@ -34,14 +34,27 @@ class Holding(Attributes):
     Every change is made as a whole, or not at all where it raises.
     """
 
+    _given: dict[str, Any]
+    _nonfinite: str
+    _max_norm: float | None
+    _num_threads: int | None
+    _asked_for: str
+    _turn: Any
+    _grad_norm: Any
+    _structure: Structure
+    _params: list[Any]
+    _grouped: bool
+    _list_of: int | None
+    _plain: bool
+
     family: ClassVar[Family | None] = None
     """What a named optimizer is made of: its constructor takes the family's arguments."""
 
     def _begin(self, params: Any, family: Family, given: dict[str, Any], options: dict[str, Any]) -> None:
         """What every constructor comes to: the arguments of a family that were given, and every other option by its name."""
         own = dict(options)
-        self._family = family
-        self._given = {**given, **{name: own.pop(name) for name in shares.STORAGE}}
+        # straight into the dictionary, here and where arrays are laid out: to look at each name takes a twentieth of building
+        self.__dict__.update(_family=family, _given={**given, **{name: own.pop(name) for name in shares.STORAGE}})
         self._build(*grouping.divided(params, own.pop("groups")), **own)
 
     def _build(
@@ -56,20 +69,25 @@ class Holding(Attributes):
         backend: str,
         num_threads: int | None,
     ) -> None:
-        self._nonfinite = arguments.choice(nonfinite, "nonfinite", NONFINITE)
-        self._max_norm = None if max_norm is None else arguments.max_norm(max_norm)
-        self._num_threads = num_threads
-        self._turn = new_turn()
-        self._grad_norm: Any = None
-        self._structure, self._params, self._grouped = structure, arrays, grouped
+        self.__dict__.update(
+            _nonfinite=arguments.choice(nonfinite, "nonfinite", NONFINITE),
+            _max_norm=None if max_norm is None else arguments.max_norm(max_norm),
+            _num_threads=num_threads,
+            _asked_for=backend,
+            _turn=new_turn(),
+            _grad_norm=None,
+            _structure=structure,
+            _params=arrays,
+            _grouped=grouped,
+        )
         self._shares = [shares.taken(positions, {**self._given, **options}, self._settle) for positions, options in divided]
+        self._declare_arguments()
         labels = structure.labels("params")
         self._memory = memory.of(arrays, labels)
         self._views = self._memory.views(arrays, labels)
         if self._nonfinite != "propagate" and self._memory is not memory.host:
             raise ValueError(f"nonfinite: expected 'propagate' for arrays in {self._memory.name}, received {self._nonfinite!r}")
         self._kernels = shares.kernels(self._shares, self._views, structure)
-        self._asked_for = backend
         self._backend_name, self._backend = backends.choose(backend, dict.fromkeys(self._kernels), self._memory)
         self._threads = self._backend.thread_count(num_threads)
         self._states: list[tuple[Any, ...]] = [()] * len(arrays)
@@ -92,8 +110,8 @@ class Holding(Attributes):
             self._memory, self._backend, self._structure, self._views, self._states, self._kernels, slots, self._threads, self._turn
         )
         flat = self._structure.kind == "sequence" and not self._structure.parts
-        self._list_of = self._structure.length if flat else None
-        self._plain = self._nonfinite == "propagate" and self._max_norm is None
+        plain = self._nonfinite == "propagate" and self._max_norm is None
+        self.__dict__.update(_list_of=self._structure.length if flat else None, _plain=plain)
         if self._max_norm is not None and self._memory is not memory.host:
             self._plan.get_ready_to_clip()
 

@@ -82,3 +82,14 @@ def test_a_copy_keeps_what_a_subclass_has_beside(copied: Any) -> None:
     with pytest.raises(AttributeError, match=r"did you mean `weight_decay`"):
         opt.weight_decai = 0.5  # type: ignore[attr-defined]
     assert {"note", "eps", "betas", "lr", "step"} <= set(dir(other))
+
+
+def test_optimizers_of_one_class_have_the_arguments_of_their_rules() -> None:
+    adam, sgd = fastopt.Optimizer(np.ones(3), "adam"), fastopt.Optimizer(np.ones(3), "sgd", 0.5)
+    assert adam.betas == (0.9, 0.999)
+    assert ("betas" in dir(adam), "betas" in dir(sgd)) == (True, False)
+    with pytest.raises(AttributeError, match=r"'Optimizer' object has no attribute 'betas'$"):
+        _ = sgd.betas
+    with pytest.raises(AttributeError, match=r"^betas: rule 'sgd' has no such hyperparameter"):
+        sgd.betas = (0.5, 0.5)
+    assert not hasattr(type(adam), "__getattr__"), "it would make every access to an attribute dearer, and there are some in each step"

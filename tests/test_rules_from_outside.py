@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import math
+import pickle
 import shutil
 import sysconfig
 from pathlib import Path
@@ -261,3 +262,43 @@ def test_a_reference_with_other_results_is_refused_before_anything_is_written(an
     with pytest.raises(ValueError, match=rf"rule 'summing': expected of its reference a tuple \(p, m\), received {received}"):
         fastopt.Optimizer(p, summing, 0.1, backend="numpy")
     assert (p == 1).all()
+
+
+def test_a_rule_that_was_redefined_is_not_taken_for_the_one_that_was_pickled() -> None:
+    @fastopt.rule()
+    def redefined(p, g, lr):  # type: ignore[no-untyped-def]
+        return (p - lr * g,)
+
+    pickled = pickle.dumps(redefined)
+    assert pickle.loads(pickled) is redefined
+
+    @fastopt.rule()
+    def redefined(p, g, lr):  # type: ignore[no-untyped-def,no-redef]
+        return (p + lr * g,)
+
+    with pytest.raises(ValueError, match=r"^rule 'redefined': expected the one that was pickled, \(p, g, lr\) -> return p - "):
+        pickle.loads(pickled)
+    RULES.pop("redefined")
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_scalars_whose_number_changes_are_refused_at_that_step(backend: str) -> None:
+    """What was left on the stack was read."""
+    needed(backend)
+
+    def scalars(step: int, lr: float, rate: float) -> tuple[float, ...]:
+        return (lr, rate) if step < 2 else (lr,)
+
+    @fastopt.rule(hyperparameters={"rate": 0.5}, scalars=scalars)
+    def changing(p, g, lr, rate):  # type: ignore[no-untyped-def]
+        return (p - lr * rate * g,)
+
+    p = np.ones(3)
+    opt = fastopt.Optimizer(p, changing, 0.5, backend=backend)
+    opt.step(np.ones(3))
+    before = p.copy()
+    with pytest.raises(ValueError, match=r"^scalars: expected 2 of the rule, received 1$"):
+        opt.step(np.ones(3))
+    assert (p == before).all()
+    assert opt.steps == 1
+    RULES.pop("changing")

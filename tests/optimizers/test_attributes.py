@@ -93,3 +93,12 @@ def test_optimizers_of_one_class_have_the_arguments_of_their_rules() -> None:
     with pytest.raises(AttributeError, match=r"^betas: rule 'sgd' has no such hyperparameter"):
         sgd.betas = (0.5, 0.5)
     assert not hasattr(type(adam), "__getattr__"), "it would make every access to an attribute dearer, and there are some in each step"
+
+
+def test_a_copy_takes_what_auto_is_where_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pickle made where cython is there failed where it is not, though "auto" had been asked for."""
+    pickled = pickle.dumps(fastopt.Adam(np.ones(3))), pickle.dumps(fastopt.Adam(np.ones(3), backend="numpy"))
+    monkeypatch.setenv("FASTOPT_BACKEND", "numpy")
+    assert [pickle.loads(each).backend for each in pickled] == ["numpy", "numpy"]
+    monkeypatch.delenv("FASTOPT_BACKEND")
+    assert pickle.loads(pickled[0]).backend == fastopt.Adam(np.ones(3)).backend

@@ -41,6 +41,8 @@ def _looked_for() -> Path | str:
         status = path.stat()
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
         return f"it cannot be made ({error})"
+    if path.is_symlink():
+        return f"{path} is a link, which others may be able to turn, and what lies there is run"
     if not os.access(path, os.W_OK | os.X_OK):
         return f"{path} cannot be written to"
     if hasattr(os, "getuid"):

@@ -1,6 +1,6 @@
 """An optimizer's state in a safetensors file: arrays as they are, everything else as JSON in the file's metadata.
 
-The parameters are not in it; they belong to whoever gave them. A file is written beside its place (in a folder: the name and `.tmp`),
+The parameters are not in it; they belong to whoever gave them. A file is written beside its place (in a folder, `.NAME.saving`),
 flushed to the disk and then renamed, so a crash leaves the old one or the new one and never half of either; the next save takes away what
 one that was killed has left. It has a digest of all that is in it, so one that was altered is refused. Needs
 `pip install 'fastopt[checkpoints]'`.
@@ -73,7 +73,7 @@ def _safetensors() -> Any:
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """A path to write a file at, which then takes the place of another one and has its mode. One process at a time saves in a folder."""
-    scratch = target.with_name(f"{target.name}.tmp")  # a folder: who writes the file may make others on the way
+    scratch = target.with_name(f".{target.name}.saving")  # a folder: who writes the file may make others on the way
     path = scratch / target.name
     with _alone_in(target.parent):
         try:

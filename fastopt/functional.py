@@ -11,7 +11,6 @@ waits for it when it gives the tables back, and none can be captured in a graph.
 from __future__ import annotations
 
 import inspect
-from contextlib import nullcontext
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -75,8 +74,10 @@ def apply(
     if common and not hyperparameters and lr is not None:
         settings = family.settings_at(lr)
     else:
-        given = {"weight_decay": weight_decay, "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize}
-        settings = family.settle({"lr": lr, **({} if common else given), **hyperparameters}, beside=(*OPTIONS, *entry.memory)).settings
+        given: dict[str, Any] = {"lr": lr, **hyperparameters}
+        if not common:  # to check what is the default anyway takes a microsecond
+            given |= {"weight_decay": weight_decay, "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize}
+        settings = family.settle(given, beside=(*OPTIONS, *entry.memory)).settings
     if grad_scale is not UNSCALED:
         grad_scale = arguments.grad_scale(grad_scale)
     slot = Slot(entry, settings, step - 1, memory_before)
@@ -136,9 +137,7 @@ def _laid_out(slot: Slot, arrays: tuple[Any, ...], grad_scale: float, backend: s
     work = place.work_list(kernel, [p], [states], ["p"], ["g"], module.thread_count(num_threads), [0])
     work.refresh([arrays[1]], stream)
     runner = module.prepare(kernel, work)
-    calls = runner.ready([arrays[1]], [slot], grad_scale, 1.0)
-    with nullcontext() if runner.around is None else runner.around():
-        uninterrupted(calls)
+    uninterrupted(runner.ready([arrays[1]], [slot], grad_scale, 1.0), runner.around)
 
 
 @once_for_each

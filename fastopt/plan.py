@@ -211,12 +211,7 @@ class Plan:
                 calls += batch.runner.ready(self.share(batch, gradients), batch.slots, grad_scale, clip)
         if not self.recording:
             calls += self.counting()
-        around = self.batches[0].runner.around
-        if around is None:
-            uninterrupted(calls)
-        else:
-            with around():
-                uninterrupted(calls)
+        uninterrupted(calls, self.batches[0].runner.around)
 
     def counting(self) -> list[Callable[[], Any]]:
         """The calls that count a step, for the tensors that had a gradient and for all."""

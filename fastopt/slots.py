@@ -42,25 +42,29 @@ class Slot:
         """The rule's scalars of the coming step, in float64."""
         settings = self.settings
         if self.memory:
-            found: tuple[float, ...]
-            found, self.coming = self.rule.scalars(self.steps + 1, settings.lr, *self.memory, **settings.hyperparameters)
+            found, self.coming = self.ahead()
             return found
         if settings is not self.bound_for:
             # in this order: another thread that steps the same optimizer must not take the old scalars for the new settings'
             self.bound = self.rule.scalars_with(settings.hyperparameters)
             self.bound_for = settings
-        found = self.bound(self.steps + 1, settings.lr)
-        return found
+        bound: tuple[float, ...] = self.bound(self.steps + 1, settings.lr)
+        return bound
+
+    def ahead(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The scalars of the coming step, and what they remember after it: without a word to others, who may be asking too."""
+        if self.memory:
+            found: tuple[tuple[float, ...], tuple[float, ...]]
+            found = self.rule.scalars(self.steps + 1, self.settings.lr, *self.memory, **self.settings.hyperparameters)
+            return found
+        return self.scalars(), ()
 
     def scalars_once(self) -> tuple[float, ...]:
         """The same, for a slot that is made for one step: nothing is got ready for others."""
-        settings = self.settings
-        found = self.rule.scalars(self.steps + 1, settings.lr, *self.memory, **settings.hyperparameters)
-        if not self.memory:
-            return found
-        values: tuple[float, ...]
-        values, self.coming = found
-        return values
+        if self.memory:
+            return self.scalars()
+        found: tuple[float, ...] = self.rule.scalars(self.steps + 1, self.settings.lr, **self.settings.hyperparameters)
+        return found
 
     def all_scalars(self, grad_scale: float, clip: float) -> tuple[float, ...]:
         """Those of a compiled kernel: the rule's, then the prologue's."""

@@ -10,12 +10,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from operator import call
 from typing import Any
 
 __all__ = ["uninterrupted"]
 
 
-def uninterrupted(calls: Iterable[Callable[[], Any]]) -> None:
-    """Makes the calls, in order. Each has to be one of a function in C (a `functools.partial` of one is), and must not fail."""
-    deque(map(call, list(calls)), maxlen=0)
+def uninterrupted(calls: Iterable[Callable[[], Any]], around: Callable[[], AbstractContextManager[Any]] | None = None) -> None:
+    """Makes the calls, in order, within a context that is entered before the first one, where there is one.
+
+    Each has to be one of a function in C (a `functools.partial` of one is), and must not fail.
+    """
+    made = list(calls)
+    if around is None:
+        deque(map(call, made), maxlen=0)
+    else:
+        with around():
+            deque(map(call, made), maxlen=0)

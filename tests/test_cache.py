@@ -188,6 +188,10 @@ def test_a_folder_that_others_can_write_to_is_not_used(monkeypatch: pytest.Monke
         assert cache.directory() is None
         assert cache.why_none() == f"{tmp_path} can be written to by others, and what lies there is run (chmod go-w)"
     tmp_path.chmod(0o700)
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.setenv("FASTOPT_CACHE_DIR", str(tmp_path / "link"))
+    assert cache.why_none() == f"{tmp_path / 'link'} is a link, which others may be able to turn, and what lies there is run"
+    monkeypatch.setenv("FASTOPT_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
     if tmp_path.stat().st_uid:
         assert cache.why_none() == f"{tmp_path} is another user's, and what lies there is run"

@@ -294,7 +294,7 @@ opt.save({str(tmp_path / "file")!r})
     for _ in range(3):
         done = subprocess.run([sys.executable, "-c", script], check=False)
         assert done.returncode == -signal.SIGKILL
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "file.tmp"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".file.saving", "file"]
     opt = fastopt.SGD(np.ones(30_000), momentum=0.9)
     opt.load(tmp_path / "file")
     assert opt.steps == 0

@@ -13,7 +13,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "tests/host/test_launched.py": ("fastopt/host/_launch.pyx", "fastopt/host/round_trip.h"),
     "tests/optimizers/test_turns.py": ("fastopt/host/_turn.pyx",),
     "tests/host/test_pool.py": ("fastopt/host/placement.h",),
-    "tests/host/test_threads.py": ("fastopt/host/mode.h",),
     # what may be a parameter or a gradient is asked through whoever takes them, and a norm through the steps that clip
     "tests/test_bad_calls.py": ("fastopt/host/arrays.py",),
     "tests/test_memory.py": ("fastopt/host/memory.py",),
@@ -32,6 +31,9 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     # these take a device, and run once on each stand-in for one
     "tests/cuda/test_on_device.py": ("fastopt/backends/cuda_backend.py", "fastopt/cuda/memory.py", "fastopt/cuda/driver/memory.py"),
+    # these are looked at in what is compiled of them, and through the work list
+    "tests/cuda/test_ptx.py": ("fastopt/cuda/llvm.py", "fastopt/cuda/narrow.py"),
+    "tests/cuda/test_gather.py": ("fastopt/cuda/tensors.py",),
     # one small run of the command, in a process of its own, is looked at from all sides
     "tests/cli/test_bench_and_report.py": (
         "fastopt/__main__.py",

@@ -94,3 +94,18 @@ def test_a_function_answers_with_what_the_next_call_takes() -> None:
         assert p.tolist() == twin.tolist()
     assert memory == {"total": 1.75}
     assert fastopt.functional.sgd(p, np.ones(3), step=1, lr=0.5) is None
+
+
+def test_looking_ahead_leaves_no_trace() -> None:
+    """Of several threads that step, each asks for the coming scalars; only one makes the step, and counts what they remembered."""
+    rule = enter_accumulating()
+    slot = Slot(rule, settings(rule, lr=0.5))
+    assert slot.ahead() == slot.ahead() == ((0.5 / 1.25,), (0.75,))
+    assert slot.coming == slot.memory == (0.25,)
+    opt = fastopt.NAdam([np.ones(3, np.float32)], backend=fastopt.backends.on_host()[-1])
+    begun = opt._plan.active[0].memory
+    opt.step([np.ones(3, np.float32)])
+    after = opt._plan.active[0]
+    assert after.memory != begun
+    if opt._turn.at_once is not None:
+        assert after.coming == begun

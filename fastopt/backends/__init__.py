@@ -36,9 +36,9 @@ class Runner(Protocol):
     Attributes
     ----------
     at_once
-        `at_once(turn, turn.at_once, gradients, scalars, gradient_factor, decay, before, step)` takes the gradients, makes the step and
-        counts it in one call, where there is one slot. Answers whether it did; if not, nothing was written. None where the runner has no
-        such call.
+        `at_once(turn, turn.at_once, gradients, scalars, gradient_factor, decay, before, step, remembered)` takes the gradients, makes the
+        step and counts it in one call, where there is one slot. Answers whether it did; if not, nothing was written. None where the
+        runner has no such call.
     around
         Of what has to hold while the calls of `ready` are made, a context manager; None where nothing has to.
     """

@@ -242,18 +242,7 @@ def _module_source(title: str, compute: str, storages: list[Storage], run: str, 
     None is compiled before it is called.
     """
     narrow = [storage for storage in storages if storage.texts is not None]
-    names = [
-        "absolute",
-        "int64_pointer",
-        "float64_pointer",
-        f"{compute}_pointer",
-        "maximum",
-        "minimum",
-        "mode",
-        "sign",
-        "sqrt",
-        "take_mode",
-    ]
+    names = [*FUNCTIONS, "mode", "take_mode", "int64_pointer", "float64_pointer", f"{compute}_pointer"]
     if narrow:
         names += [
             "as_bits",

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the tables; 0 if every distance is 0, else 1."""
-    if "" not in sys.path:
+    if options.rules and "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` has it: modules of rules lie in the folder that one is in
     for module in options.rules:
         try:

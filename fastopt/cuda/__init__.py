@@ -3,9 +3,11 @@
     arrays      what a device array is: PyTorch's, CuPy's, Numba's and any other with an interface
     memory      states on the device, copies between host and device (the counterpart of `fastopt.memory.host`)
     worklist    rows and addresses on the device, refreshed where they changed
+    tensors     PyTorch's gradients, whose addresses are gathered in compiled code (`_gather.pyx`)
     source      a rule as the source of a kernel
     norm        clipping by the gradients' global norm; norm_source has its kernels
     toolchain   numba-cuda: the kernels' primitives, and PTX out of source; the only file that imports `numba.cuda`
+    llvm        what those are made of, and narrow: the texts of storages
     driver      cuda.core and the driver API: memory, uploads, kernels; the only folder that imports `cuda`
 
 The `cuda` backend, `fastopt.backends.cuda_backend`, puts them together. numba-cuda's named successor is numba-cuda-mlir:

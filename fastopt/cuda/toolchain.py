@@ -12,7 +12,7 @@ since the usual ones lose bits or speed:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,26 +20,21 @@ from llvmlite import ir
 from numba import cuda, types
 from numba.cuda.extending import intrinsic
 
+from fastopt.cuda.llvm import HALF, WORD, call, constant, place_vector, pointer_to, vector_at
+from fastopt.cuda.narrow import loaded, stored
 from fastopt.storage import STORAGES
-from fastopt.storage.bits import BitText, in_calls
+from fastopt.storage.bits import BitText
 
 __all__ = ["compile_to_ptx"]
 
-GLOBAL = 1
-"""The address space of device memory in NVVM: loads from it are `ld.global`, not generic ones."""
-
 VECTOR = 16
-
-
-def _constant(value: int) -> ir.Constant:
-    return ir.Constant(ir.IntType(32), value)
 
 
 def _load(element: types.Type) -> Any:
     @intrinsic
     def load(typing_context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return builder.load(_pointer(builder, arguments[0], context.get_value_type(element)))
+            return builder.load(pointer_to(builder, arguments[0], context.get_value_type(element)))
 
         return element(types.int64), generate
 
@@ -50,7 +45,7 @@ def _store(element: types.Type) -> Any:
     @intrinsic
     def store(typing_context: Any, address: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            builder.store(arguments[1], _pointer(builder, arguments[0], context.get_value_type(element)))
+            builder.store(arguments[1], pointer_to(builder, arguments[0], context.get_value_type(element)))
             return context.get_dummy_value()
 
         return types.void(types.int64, element), generate
@@ -58,15 +53,11 @@ def _store(element: types.Type) -> Any:
     return store
 
 
-def _pointer(builder: Any, address: Any, pointee: ir.Type) -> Any:
-    return builder.inttoptr(address, ir.PointerType(pointee, GLOBAL))
-
-
 def _load_vector(element: types.Type, lanes: int) -> Any:
     @intrinsic
     def load_vector(typing_context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            parts = _vector(builder, arguments[0], context.get_value_type(element), lanes)
+            parts = vector_at(builder, arguments[0], context.get_value_type(element), lanes)
             return context.make_tuple(builder, signature.return_type, parts)
 
         return types.UniTuple(element, lanes)(types.int64), generate
@@ -79,38 +70,12 @@ def _store_vector(element: types.Type, lanes: int) -> Any:
     def store_vector(typing_context: Any, address: Any, values: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             parts = [builder.extract_value(arguments[1], lane) for lane in range(lanes)]
-            _place_vector(builder, arguments[0], context.get_value_type(element), parts)
+            place_vector(builder, arguments[0], context.get_value_type(element), parts)
             return context.get_dummy_value()
 
         return types.void(types.int64, types.UniTuple(element, lanes)), generate
 
     return store_vector
-
-
-def _vector(builder: Any, address: Any, element: ir.Type, lanes: int) -> list[Any]:
-    """The elements of a vector, loaded by one instruction."""
-    vector = builder.load(_pointer(builder, address, ir.VectorType(element, lanes)))
-    vector.align = lanes * _bytes(element)
-    return [builder.extract_element(vector, _constant(lane)) for lane in range(lanes)]
-
-
-def _place_vector(builder: Any, address: Any, element: ir.Type, parts: Sequence[Any]) -> None:
-    vector = ir.Constant(ir.VectorType(element, len(parts)), ir.Undefined)
-    for lane, part in enumerate(parts):
-        vector = builder.insert_element(vector, part, _constant(lane))
-    builder.store(vector, _pointer(builder, address, vector.type)).align = len(parts) * _bytes(element)
-
-
-def _bytes(element: ir.Type) -> int:
-    return 8 if isinstance(element, ir.DoubleType) else 4
-
-
-def _call(builder: Any, name: str, result: ir.Type, arguments: Sequence[Any]) -> Any:
-    """Calls an intrinsic of NVVM."""
-    function = builder.module.globals.get(name)
-    if function is None:
-        function = ir.Function(builder.module, ir.FunctionType(result, [argument.type for argument in arguments]), name)
-    return builder.call(function, arguments)
 
 
 def _position(register: str) -> Any:
@@ -119,7 +84,7 @@ def _position(register: str) -> Any:
     @intrinsic
     def position(typing_context: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return builder.zext(_call(builder, f"llvm.nvvm.read.ptx.sreg.{register}", ir.IntType(32), []), ir.IntType(64))
+            return builder.zext(call(builder, f"llvm.nvvm.read.ptx.sreg.{register}", ir.IntType(32), []), ir.IntType(64))
 
         return types.int64(), generate
 
@@ -135,7 +100,7 @@ def _binary(element: types.Type, operation: str, negate: bool = False) -> Any:
             a, b = arguments
             if negate:
                 b = builder.fsub(ir.Constant(b.type, -0.0), b)
-            return _call(builder, f"llvm.nvvm.{operation}.rn.{_suffix(element)}", a.type, [a, b])
+            return call(builder, f"llvm.nvvm.{operation}.rn.{_suffix(element)}", a.type, [a, b])
 
         return element(element, element), generate
 
@@ -146,7 +111,7 @@ def _unary(element: types.Type, name: str) -> Any:
     @intrinsic
     def rounded(typing_context: Any, x: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return _call(builder, name, arguments[0].type, arguments)
+            return call(builder, name, arguments[0].type, arguments)
 
         return element(element), generate
 
@@ -219,91 +184,12 @@ def _converted(to: types.Type, of: types.Type, operation: str) -> Any:
     return converted
 
 
-# --- storages that are not computed with as they lie: the texts of `fastopt.storage`, on the patterns that memory holds
-
-WORD, HALF, SINGLE = ir.IntType(32), ir.IntType(16), ir.FloatType()
-
-
-class _Pattern:
-    """A pattern of 32 bits in the making of a kernel: what the texts' own comparisons become."""
-
-    def __init__(self, builder: Any, value: Any) -> None:
-        self.builder, self.value = builder, value
-
-    def _compared(self, operator: str, other: _Pattern) -> Any:
-        return self.builder.icmp_unsigned(operator, self.value, other.value)
-
-    def __lt__(self, other: _Pattern) -> Any:
-        return self._compared("<", other)
-
-    def __le__(self, other: _Pattern) -> Any:
-        return self._compared("<=", other)
-
-    def __gt__(self, other: _Pattern) -> Any:
-        return self._compared(">", other)
-
-    def __ge__(self, other: _Pattern) -> Any:
-        return self._compared(">=", other)
-
-    def __eq__(self, other: object) -> Any:
-        assert isinstance(other, _Pattern)
-        return self._compared("==", other)
-
-    def __ne__(self, other: object) -> Any:
-        assert isinstance(other, _Pattern)
-        return self._compared("!=", other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def _written_out(text: BitText, builder: Any, bits: Any) -> Any:
-    """The instructions of a text, for a pattern: each of its calls adds one."""
-
-    def pattern(value: Any) -> _Pattern:
-        return _Pattern(builder, value)
-
-    def instruction(make: Callable[..., Any]) -> Callable[..., _Pattern]:
-        return lambda *operands: pattern(make(*(operand.value for operand in operands)))
-
-    def rounded(name: str) -> Callable[[Any, Any], Any]:
-        def make(a: Any, b: Any) -> Any:
-            operands = [builder.bitcast(value, SINGLE) for value in (a, b)]
-            return builder.bitcast(_call(builder, f"llvm.nvvm.{name}.rn.f", SINGLE, operands), WORD)
-
-        return make
-
-    names: dict[str, Any] = {
-        text.parameter: pattern(bits),
-        "bits_constant": lambda value: pattern(ir.Constant(WORD, value)),
-        "bits_add": instruction(builder.add),
-        "bits_subtract": instruction(builder.sub),
-        "bits_and": instruction(builder.and_),
-        "bits_or": instruction(builder.or_),
-        "bits_left": instruction(builder.shl),
-        "bits_right": instruction(builder.lshr),
-        "bits_select": lambda test, then, otherwise: pattern(builder.select(test, then.value, otherwise.value)),
-        "bits_plus": instruction(rounded("add")),
-        "bits_times": instruction(rounded("mul")),
-        "bits_converted": instruction(lambda n: builder.bitcast(builder.uitofp(n, SINGLE), WORD)),
-    }
-    exec("\n".join(text.spell(in_calls)), names)
-    return names["result"].value
-
-
-def _loaded(text: BitText, builder: Any, bits: Any) -> Any:
-    return builder.bitcast(_written_out(text, builder, bits), SINGLE)
-
-
-def _stored(text: BitText, builder: Any, value: Any) -> Any:
-    return _written_out(text, builder, builder.bitcast(value, WORD))
-
-
 def _load_narrow(text: BitText) -> Any:
     @intrinsic
     def load(typing_context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            half = builder.load(_pointer(builder, arguments[0], HALF))
-            return _loaded(text, builder, builder.zext(half, WORD))
+            half = builder.load(pointer_to(builder, arguments[0], HALF))
+            return loaded(text, builder, builder.zext(half, WORD))
 
         return types.float32(types.int64), generate
 
@@ -314,8 +200,8 @@ def _store_narrow(text: BitText) -> Any:
     @intrinsic
     def store(typing_context: Any, address: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            half = builder.trunc(_stored(text, builder, arguments[1]), HALF)
-            builder.store(half, _pointer(builder, arguments[0], HALF))
+            half = builder.trunc(stored(text, builder, arguments[1]), HALF)
+            builder.store(half, pointer_to(builder, arguments[0], HALF))
             return context.get_dummy_value()
 
         return types.void(types.int64, types.float32), generate
@@ -330,9 +216,9 @@ def _load_narrow_vector(text: BitText, lanes: int) -> Any:
     def load_vector(typing_context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             parts = []
-            for word in _vector(builder, arguments[0], WORD, lanes // 2):
-                parts += [builder.and_(word, _constant(0xFFFF)), builder.lshr(word, _constant(16))]
-            return context.make_tuple(builder, signature.return_type, [_loaded(text, builder, part) for part in parts])
+            for word in vector_at(builder, arguments[0], WORD, lanes // 2):
+                parts += [builder.and_(word, constant(0xFFFF)), builder.lshr(word, constant(16))]
+            return context.make_tuple(builder, signature.return_type, [loaded(text, builder, part) for part in parts])
 
         return types.UniTuple(types.float32, lanes)(types.int64), generate
 
@@ -343,10 +229,10 @@ def _store_narrow_vector(text: BitText, lanes: int) -> Any:
     @intrinsic
     def store_vector(typing_context: Any, address: Any, values: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            parts = [_stored(text, builder, builder.extract_value(arguments[1], lane)) for lane in range(lanes)]
+            parts = [stored(text, builder, builder.extract_value(arguments[1], lane)) for lane in range(lanes)]
             pairs = zip(parts[::2], parts[1::2], strict=True)
-            words = [builder.or_(low, builder.shl(high, _constant(16))) for low, high in pairs]
-            _place_vector(builder, arguments[0], WORD, words)
+            words = [builder.or_(low, builder.shl(high, constant(16))) for low, high in pairs]
+            place_vector(builder, arguments[0], WORD, words)
             return context.get_dummy_value()
 
         return types.void(types.int64, types.UniTuple(types.float32, lanes)), generate

@@ -16,29 +16,20 @@ uploads what of the two changed. A slot of -1 is a tensor without a gradient thi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt import layout
 from fastopt.cuda import Runtime, Shape, arrays
 from fastopt.cuda.arrays import DEFAULT_STREAM, DeviceArray
+from fastopt.cuda.tensors import Tensors
 from fastopt.extents import Extents
 from fastopt.host.worklist import not_known
 from fastopt.kernel import Kernel
 
-try:
-    from fastopt.cuda._gather import Gatherer
-except ImportError:  # no compiler at hand when fastopt was installed
-    Gatherer = None
-
 __all__ = ["LEAST", "MOST", "DeviceWorkList", "cut", "row_length"]
-
-FLOAT, BFLOAT = 2, 4
-"""DLPack's codes of types: kDLFloat and kDLBfloat."""
 
 LEAST, MOST = 1_024, 8_192
 """Elements of a row: one vector for each of 256 threads at the least, eight at the most."""
@@ -134,7 +125,7 @@ class DeviceWorkList:
                 runtime.copy_to_device(self.device, address, table)
         self.streams_at, self.rows_at, self.scalars_at = (address for address, _ in self._held)
         self.upload = runtime.upload(self.device, max(self.slots.nbytes, scalars[:1].nbytes))
-        self._tensors = _Tensors.of(self.params, self.gradient_dtype)
+        self._tensors = Tensors.of(self.params, self.gradient_dtype)
         self.named: int | None = None
         self.stream, self.capture = DEFAULT_STREAM, None  # type: int, int | None
 
@@ -286,51 +277,3 @@ def _one_device(written: Sequence[DeviceArray], label: Callable[[int], str]) -> 
         if device != found[0][0]:
             raise ValueError(f"{label(i)} lies on cuda:{device}, {label(found[0][1])} on cuda:{found[0][0]}: expected arrays on one device")
     return found[0][0] if found else max(0, *(array.device for array in written))
-
-
-class _Tensors:
-    """PyTorch's tensors, asked for just what is needed, in compiled code where it was built and PyTorch has the C functions for it."""
-
-    def __init__(self, params: Sequence[DeviceArray], gradient_dtype: np.dtype[Any]) -> None:
-        import torch
-
-        self.kind = torch.Tensor
-        self.params = [p.owner for p in params]
-        self.at = [p.address for p in params]
-        self.shapes = [p.owner.shape for p in params]
-        self.strides = [p.strides for p in params]
-        self.dtype, self.device = getattr(torch, gradient_dtype.name), self.params[0].get_device()
-        self.compiled = None
-        if Gatherer is not None:
-            code = BFLOAT if gradient_dtype.name == "bfloat16" else FLOAT
-            with suppress(ValueError):  # a PyTorch without the functions that it takes
-                where = self.params[0].__dlpack_device__()
-                self.compiled = Gatherer(self.params, self.kind, code, 8 * gradient_dtype.itemsize, *where)
-
-    @classmethod
-    def of(cls, params: Sequence[DeviceArray], gradient_dtype: np.dtype[Any]) -> _Tensors | None:
-        """None where not all are PyTorch's."""
-        return cls(params, gradient_dtype) if all(p.foreign and arrays.torch_tensor(p.owner) for p in params) else None
-
-    def addresses(self, gradients: Sequence[Any]) -> list[int | None] | None:
-        """Where the gradients lie, None for one that is None; or None if any of them, or a parameter, is not as it should be."""
-        return self.compiled(gradients) if self.compiled is not None else self.looked_at(gradients)
-
-    def looked_at(self, gradients: Sequence[Any]) -> list[int | None] | None:
-        """The same in Python."""
-        found: list[int | None] = []
-        try:
-            for p, at, shape, strides, g in zip(self.params, self.at, self.shapes, self.strides, gradients, strict=True):
-                if p.data_ptr() != at or p.shape != shape or not layout.same(shape, p.stride(), strides):
-                    return None
-                if g is None:
-                    found.append(None)
-                    continue
-                if type(g) is not self.kind or g.get_device() != self.device or g.shape != shape or g.dtype is not self.dtype:
-                    return None
-                if not layout.same(shape, g.stride(), strides):
-                    return None
-                found.append(g.data_ptr())
-        except (RuntimeError, NotImplementedError):  # a sparse tensor has no such thing as an address
-            return None
-        return found

@@ -135,15 +135,27 @@ cdef class Launcher:
     def __call__(self, tuple scalars, double gradient_factor, double decay):
         return self.launch(scalars, gradient_factor, decay)
 
-    def step(self, Turn turn, tuple at_once, list gradients, tuple scalars, double gradient_factor, double decay, object before, object step):
+    def step(
+        self,
+        Turn turn,
+        tuple at_once,
+        list gradients,
+        tuple scalars,
+        double gradient_factor,
+        double decay,
+        object before,
+        object step,
+        tuple remembered,
+    ):
         """Gathers the gradients, runs, and counts, in one call: no interrupt and no other thread finds a part of it.
 
-        `at_once` is (this method, a gatherer, a slot) and has to be the turn's; the step is the slot's `step`-th, after `before`. Answers
+        `at_once` is (this method, a gatherer, a slot) and has to be the turn's; the step is the slot's `step`-th, after `before`, and its
+        scalars `remembered` something or nothing. Answers
         whether it was made. It is not, and nothing is done, where another thread has the turn, where the slot has moved on, where not all
         gradients can be used as they lie, or where some came or went: the caller has to look closer then.
         """
         cdef Gatherer gatherer = at_once[1]
-        cdef object slot = at_once[2], coming
+        cdef object slot = at_once[2]
         if gatherer.addresses != self.job.addresses:
             raise ValueError("gatherer: expected the one that writes the addresses of this launcher, received another's")
         if turn.taken or turn.at_once is not at_once or slot.steps is not before or not turn.take(False):
@@ -153,9 +165,8 @@ cdef class Launcher:
                 return False
             self.launch(scalars, gradient_factor, decay)
             slot.steps = step
-            coming = slot.coming
-            if coming:
-                slot.memory = coming
+            if remembered:
+                slot.memory = remembered
             turn.steps += 1
         finally:
             turn.give()

@@ -155,9 +155,11 @@ class Optimizer(Holding):
             run, _, slot = at_once
             settings, before = slot.settings, slot.steps
             step = before + 1
-            # what `Slot.scalars` does, without a call
-            scalars = slot.bound(step, settings.lr) if settings is slot.bound_for else slot.scalars()
-            if run(turn, at_once, gradients, scalars, settings.direction / grad_scale, settings.decay, before, step):
+            if settings is slot.bound_for:  # as in `Slot.scalars`, without a call
+                scalars, remembered = slot.bound(step, settings.lr), ()
+            else:
+                scalars, remembered = slot.ahead()
+            if run(turn, at_once, gradients, scalars, settings.direction / grad_scale, settings.decay, before, step, remembered):
                 return True
         return self._step(gradients, grad_scale, max_norm, stream)
 

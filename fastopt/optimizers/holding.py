@@ -249,16 +249,22 @@ class Holding(Attributes):
             uninterrupted([*self._plan.replacing(slots), *copies, count, partial(stays.append, None)])
 
     @in_turn
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes `state_dict()` to a safetensors file, whole or not at all; parameters are not in it."""
-        checkpoint.save(self._copied(), self._exported(), list(self._structure.labels("params")), path)
+    def _snapshot(self) -> tuple[dict[str, list[Any]], dict[str, Any], list[str]]:
+        """Copies of the states, all else, and what the parameters are called."""
+        return self._copied(), self._exported(), list(self._structure.labels("params"))
 
-    @in_turn
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes `state_dict()` to a safetensors file, whole or not at all; parameters are not in it.
+
+        What is written is copied before: another thread may step meanwhile.
+        """
+        checkpoint.save(*self._snapshot(), path)
+
     def load(self, path: str | os.PathLike[str]) -> None:
         """Takes over what `save` wrote. Raises TypeError or ValueError, with nothing changed, for a file that does not fit."""
         found = checkpoint.load(path, list(self._structure.labels("params")))
         restored = {name: self._structure.restore(values) for name, values in found["state"].items()}
-        self._take({**found, "state": restored})
+        self.load_state_dict({**found, "state": restored})
 
     @in_turn
     def __getstate__(self) -> dict[str, Any]:

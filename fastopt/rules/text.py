@@ -34,7 +34,7 @@ def definition_of(function: Callable[..., object]) -> ast.FunctionDef:
         refuse("expected a function written with `def`, received a lambda")
     try:
         text = inspect.getsource(function)
-    except (OSError, TypeError, SyntaxError, IndentationError) as error:
+    except (OSError, TypeError, SyntaxError) as error:
         refuse(f"its source text is needed to compile it and was not found ({error})", error)
     try:
         # within a block where it is indented: lines of its own may begin further left (comments, the rest of a docstring)

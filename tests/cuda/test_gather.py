@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fastopt.cuda.arrays import DeviceArray
-from fastopt.cuda.worklist import _Tensors
+from fastopt.cuda.tensors import Tensors
 from fastopt.storage import STORAGES
 
 torch = pytest.importorskip("torch")
@@ -22,7 +22,7 @@ SHAPES: list[tuple[int, ...]] = [(3, 4), (), (0, 5), (7,), (1, 6), (2, 1, 3)]
 NAMES = {torch.float32: "float32", torch.float64: "float64", torch.float16: "float16", torch.bfloat16: "bfloat16"}
 
 
-def build(dtype: Any = torch.float32, gradient: Any = None) -> tuple[_Tensors, list[Any], list[Any]]:
+def build(dtype: Any = torch.float32, gradient: Any = None) -> tuple[Tensors, list[Any], list[Any]]:
     """Both ways to look at tensors, for parameters of awkward shapes and layouts, and gradients."""
     gradient = gradient or dtype
     params = [torch.ones(shape, dtype=dtype).requires_grad_() for shape in SHAPES]
@@ -30,12 +30,12 @@ def build(dtype: Any = torch.float32, gradient: Any = None) -> tuple[_Tensors, l
     params += [torch.ones(4, 6, dtype=dtype).t(), torch.ones(2, 3, 4, 5, dtype=dtype).to(memory_format=torch.channels_last)]
     own = STORAGES[NAMES[dtype]].dtype
     views = [DeviceArray(p.data_ptr(), tuple(p.shape), own, -1, p, True, strides=p.stride()) for p in params]
-    tensors = _Tensors(views, STORAGES[NAMES[gradient]].dtype)
+    tensors = Tensors(views, STORAGES[NAMES[gradient]].dtype)
     assert tensors.compiled is not None
     return tensors, params, [torch.ones_like(p, dtype=gradient, requires_grad=False) for p in params]
 
 
-def both(tensors: _Tensors, gradients: Any) -> list[int] | None:
+def both(tensors: Tensors, gradients: Any) -> list[int] | None:
     """What the two say, which must be one."""
     compiled, looked_at = tensors.addresses(gradients), tensors.looked_at(gradients)
     assert compiled == looked_at

@@ -217,7 +217,7 @@ def test_a_step_at_once_gathers_launches_and_counts_or_does_nothing() -> None:
     slot = Slot(rule, Family.of(rule).settings_at(0.1), 6)
 
     def step(gradients: list[Any], before: int = 6, scalars: tuple[float, ...] = (0.5,), **given: Any) -> Any:
-        return call.step(turn, given.get("at_once", turn.at_once), gradients, scalars, 1.0, 2.0, before, before + 1)
+        return call.step(turn, given.get("at_once", turn.at_once), gradients, scalars, 1.0, 2.0, before, before + 1, ())
 
     turn.at_once = call.step, work.gather, slot
     assert step(g)

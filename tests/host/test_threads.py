@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
-import subprocess
 import sys
 import textwrap
 import threading
@@ -16,14 +14,12 @@ import pytest
 import fastopt
 from fastopt.host import threads
 from tests.conftest import LAUNCHINGS, needed
+from tests.host.processes import PATIENCE, PREAMBLE, WAYS, run
 
 # ruff: noqa: ANN202  -- rules are bare formulas
 
 LARGE = 150_000
 """Elements: threads that share them have the time to meet."""
-
-PATIENCE = 240
-"""Seconds after which a process that waits for threads that are gone is taken for dead."""
 
 
 def test_available_counts_the_cores_of_this_process() -> None:
@@ -149,39 +145,6 @@ def test_optimizers_are_built_in_several_threads_at_once(launching: str) -> None
     for thread in running:
         thread.join(PATIENCE)
     assert ends == [[-2.0] * 5] * 4
-
-
-def run(script: str, *arguments: str, **environment: str) -> str:
-    """Runs a script in a process of its own, with a limit; answers what it printed."""
-    text = textwrap.dedent(script)
-    command = [sys.executable, "-W", "error", "-W", "ignore:.*fork.*:DeprecationWarning", "-c", text, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=os.environ | environment)
-    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stderr}"
-    return done.stdout
-
-
-PREAMBLE = """
-import os, sys
-import numpy as np
-import fastopt, fastopt.host.threads
-from fastopt.backends import numba_backend
-from fastopt.host import launched
-launched.PARALLEL_FROM = launched.WAKE_FROM = numba_backend.PARALLEL_FROM = 0
-backend, way = sys.argv[1:]
-if way == "prange":
-    launched._launch = None
-ELEMENTS = 150_000
-def large(seed):
-    return np.random.default_rng(seed).standard_normal(ELEMENTS).astype(np.float32)
-def walked(name, steps, **options):
-    p = large(0)
-    optimizer = fastopt.Adam(p, 0.01, backend=name, nonfinite="raise", **options)
-    for step in range(steps):
-        optimizer.step(large(1 + step))
-    return optimizer
-"""
-
-WAYS = [("cython", "launcher"), ("numba", "launcher"), ("numba", "prange")]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -369,59 +332,3 @@ def test_a_step_leaves_the_callers_thread_count_alone() -> None:
     optimizer = fastopt.Adam(large(0), backend="numba", num_threads=2)
     optimizer.step(large(1))
     assert numba.get_num_threads() == before
-
-
-MODES = {"x86_64": (0x8040, 0x4000), "amd64": (0x8040, 0x4000), "aarch64": (1 << 24, 1 << 22), "arm64": (1 << 24, 1 << 22)}
-"""Flushing denormals to zero, and rounding up, as MXCSR or FPCR has them."""
-
-
-@pytest.mark.skipif(platform.machine().lower() not in MODES, reason="helpers take over the modes of x86-64 and ARM alone")
-@pytest.mark.parametrize(("backend", "way"), WAYS)
-def test_helpers_do_arithmetic_as_the_calling_thread_does(backend: str, way: str) -> None:
-    """And go back to their own with the next caller. `torch.set_flush_denormal` sets such a mode."""
-    needed(backend)
-    needed("numba")  # whose compiled code can set one
-    script = """
-    from numba import njit
-    from fastopt.backends.numba_primitives import mode, take_mode
-    @njit
-    def be_in(wanted):
-        before = mode()
-        take_mode(wanted)
-        return before
-    size = 100_001
-    rng = np.random.default_rng(0)
-    def walk(backend, threads):
-        found = []
-        for dtype in (np.float32, np.float64):
-            tiny = np.finfo(dtype).smallest_subnormal
-            p = (rng.standard_normal(size) * tiny * 2.0**20).astype(dtype)
-            p[::2] = rng.standard_normal(size // 2 + 1)
-            g = (rng.standard_normal(size) * np.sqrt(tiny)).astype(dtype)
-            for optimizer in (fastopt.Adam, fastopt.Momentum):
-                own = p.copy()
-                made = optimizer(own, lr=0.1, weight_decay=0.01, backend=backend, num_threads=threads)
-                for _ in range(3):
-                    made.step(g)
-                found.append(own.tobytes() + b"".join(s.tobytes() for s in made._states[0]))
-        return found
-    def walks(backend, threads):
-        global rng
-        rng = np.random.default_rng(0)
-        return walk(backend, threads)
-    plain = walks(backend, 2)
-    assert plain == walks(backend, 1)
-    for wanted in MODES:
-        before = be_in(wanted)
-        try:
-            alone, shared, reference = walks(backend, 1), walks(backend, 2), walks("numpy", None)
-        finally:
-            be_in(before)
-        assert alone != plain, f"mode {wanted:#x} makes no difference"
-        assert shared == alone, f"mode {wanted:#x}: helpers do not do as their caller does"
-        assert reference == alone, f"mode {wanted:#x}: not the reference's bits"
-        assert walks(backend, 2) == plain, "helpers stayed in the mode"
-    print("alike")
-    """
-    text = PREAMBLE + textwrap.dedent(script).replace("MODES", repr(MODES[platform.machine().lower()]))
-    assert run(text, backend, way) == "alike\n"

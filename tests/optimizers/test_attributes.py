@@ -12,6 +12,14 @@ import pytest
 import fastopt
 
 
+class Early(fastopt.Adam):
+    """One that begins with what is its own."""
+
+    def __init__(self, params: Any) -> None:
+        self.early = "before"
+        super().__init__(params)
+
+
 class Noted(fastopt.Adam):
     """One that somebody keeps a note with."""
 
@@ -71,6 +79,7 @@ def test_what_is_no_argument_is_refused(name: str, message: str) -> None:
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda opt: pickle.loads(pickle.dumps(opt))])
 def test_a_copy_keeps_what_a_subclass_has_beside(copied: Any) -> None:
+    assert copied(Early(np.ones(3))).early == "before"
     opt = Noted(np.ones(3))
     assert opt.note is None
     opt.note = "warm"

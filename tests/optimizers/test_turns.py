@@ -11,12 +11,14 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import fastopt
+from fastopt import checkpoint
 from fastopt.optimizers import turns
 from fastopt.optimizers.turns import new_turn
 from tests.conftest import needed
@@ -147,6 +149,23 @@ def test_many_threads_step_as_many_times_as_one_would() -> None:
         assert all((a == b).all() for a, b in zip(opt.params, beside.params, strict=True))
 
 
+def test_others_may_step_while_a_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk may take seconds; what is written was copied before."""
+    pytest.importorskip("safetensors")
+    opt, grads, flush = at_once(), [np.ones(5, np.float32)], checkpoint._flush
+
+    def steps_meanwhile(path: Path) -> None:
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(opt.step, grads).result(60)
+        flush(path)
+
+    monkeypatch.setattr(checkpoint, "_flush", steps_meanwhile)
+    opt.save(tmp_path / "file")
+    restored = at_once()
+    restored.load(tmp_path / "file")
+    assert (restored.steps, opt.steps) == (0, 2)
+
+
 def test_in_the_middle_of_a_call_there_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the same thread, from a signal handler or a rule's function: nothing is half done, but an error."""
     opt = by_parts()
@@ -175,6 +194,7 @@ FORKED = """
 import os, sys, threading
 import numpy as np
 import fastopt
+from fastopt import checkpoint
 from fastopt.optimizers import turns
 from tests.optimizers.test_turns import During, at_once
 

@@ -23,7 +23,7 @@ THREADS = 256
 """Threads of a block: as many as take one vector each of the shortest row."""
 
 
-PRIMITIVES = ("cuda/toolchain.py", "storage/__init__.py", "storage/bits.py")
+PRIMITIVES = ("cuda/toolchain.py", "cuda/llvm.py", "cuda/narrow.py", "storage/__init__.py", "storage/bits.py")
 """The files that say what the names in a kernel's source are."""
 
 

@@ -62,7 +62,7 @@ class Structure:
             part, own = cls._of(value)
             parts.append(part)
             arrays += own
-        return cls(kind, keys, tuple(parts) if any(part is not ARRAY for part in parts) else ()), arrays
+        return cls(kind, keys, tuple(parts) if any(part.kind != "array" for part in parts) else ()), arrays
 
     @classmethod
     def together(cls, parts: Sequence[Structure]) -> Structure:
@@ -98,7 +98,7 @@ class Structure:
             return found
         arrays: list[Any] = []
         for key, part, value in zip(self.keys, self.parts, found, strict=True):
-            arrays += [value] if part is ARRAY else part.flatten(value, f"{argument}[{key!r}]")
+            arrays += [value] if part.kind == "array" else part.flatten(value, f"{argument}[{key!r}]")
         return arrays
 
     def _sequence(self, values: Any, argument: str) -> list[Any]:

@@ -1,7 +1,8 @@
-"""Copies of the source tree that tests build: with the kernels of few rules, since those of all take longer than all else."""
+"""Copies of the source tree that tests build: with the kernels of few rules, and not optimized, which take a fifth of the time."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,3 +13,17 @@ def only(setup: Path, rules: Sequence[str]) -> None:
     text = setup.read_text()
     assert text.count(every) == 1
     setup.write_text(text.replace(every, f"for rule in map(RULES.__getitem__, {tuple(rules)!r})"))
+
+
+def in_haste(folder: Path, compiler: str = "cc", refused: str | None = None) -> dict[str, str]:
+    """What to set in the environment so that a C compiler optimizes nothing, and fails wherever it is given one argument.
+
+    Nothing that is tested so depends on it: the bits do not, and speed is not looked at.
+    """
+    if shutil.which(compiler) is None:
+        return {}
+    script = folder / "compiler"
+    fails = f'for a in "$@"; do [ "$a" = {refused} ] && {{ echo "not here" >&2; exit 1; }}; done\n' if refused else ""
+    script.write_text(f'#!/bin/sh\n{fails}exec {compiler} "$@" -O0\n')
+    script.chmod(0o755)
+    return {"CC": str(script), "LDSHARED": f"{script} -shared"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -22,6 +23,9 @@ from fastopt.rules.entry import RULES
 
 # what a test starts is no worker of pytest-xdist: pytest-benchmark measures nothing in one
 os.environ.pop("PYTEST_XDIST_WORKER", None)
+
+# compilers make many objects, all of which are kept: to look through them again and again takes a fifth of the time to compile a kernel
+gc.set_threshold(100_000, 20, 100)
 
 AVAILABLE = fastopt.available_backends()
 

@@ -26,11 +26,6 @@ def compiled_dtype(coupled: bool) -> Any:
     return np.float32 if coupled else np.float64
 
 
-def is_first_form(rule: Rule) -> bool:
-    """Whether a rule is the first form of its text: what has nothing to do with the text's arithmetic is tried with that one alone."""
-    return rule.name == rule.update.__name__
-
-
 def is_first_of_its_kind(rule: Rule) -> bool:
     """Whether a rule is the table's first with so many states: what is the same around every text of as many arrays is tried with it."""
     return rule is next(other for other in RULES.values() if len(other.states) == len(rule.states))

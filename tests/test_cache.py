@@ -298,7 +298,7 @@ def test_damaged_files_are_compiled_again(backend: str, tmp_path: Path) -> None:
             damage(path)
             said = use_it(backend, tmp_path / "script.py", folder)
             assert ("are damaged; compiling them again" in said) == (path.suffix != ".seal")
-            assert use_it(backend, tmp_path / "script.py", folder) == "", "it was not mended"
+    assert use_it(backend, tmp_path / "script.py", folder) == "", "it was not mended"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no limits to the size of files")

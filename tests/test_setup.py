@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builds import only
+from tests.builds import in_haste, only
 from tests.documents import ROOT
 
 COPIED = ("fastopt", "bench", "setup.py", "pyproject.toml", "README.md", "LICENSE")
@@ -22,7 +22,10 @@ STEPPED = ("adam", "sgd")
 """The rules that are stepped here."""
 
 
-def _wheel(folder: Path, compiler: str) -> Path:
+NO_COMPILER = {"CC": "/nonexistent/cc", "LDSHARED": "/nonexistent/cc -shared"}
+
+
+def _wheel(folder: Path, compiler: dict[str, str]) -> Path:
     """Builds a wheel of a copy of the sources with another compiler, and unpacks it."""
     for name in COPIED:
         source = ROOT / name
@@ -32,9 +35,8 @@ def _wheel(folder: Path, compiler: str) -> Path:
         else:
             shutil.copy(source, folder / "tree" / name)
     only(folder / "tree" / "setup.py", STEPPED)
-    environment = os.environ | {"CC": compiler, "LDSHARED": f"{compiler} -shared"}
     command = [sys.executable, "setup.py", "-q", "bdist_wheel", "--dist-dir", str(folder)]
-    done = subprocess.run(command, cwd=folder / "tree", env=environment, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=folder / "tree", env=os.environ | compiler, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
         wheel.extractall(folder / "site")
@@ -63,7 +65,7 @@ print(opt.backend, bool((p == q).all()))
 
 @pytest.fixture(scope="module")
 def without_compiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _wheel(tmp_path_factory.mktemp("no_compiler"), "/nonexistent/cc")
+    return _wheel(tmp_path_factory.mktemp("no_compiler"), NO_COMPILER)
 
 
 def test_without_a_compiler_the_install_succeeds_and_says_so(without_compiler: Path) -> None:
@@ -83,12 +85,12 @@ def test_what_an_earlier_build_left_is_not_packed(tmp_path: Path) -> None:
         for folder in ("tree", f"tree/build/lib.{sysconfig.get_platform()}-{sys.implementation.cache_tag}"):
             (tmp_path / folder / name).parent.mkdir(parents=True)
             (tmp_path / folder / name).write_bytes(b"old")
-    assert not list(_wheel(tmp_path, "/nonexistent/cc").rglob("*.so"))
+    assert not list(_wheel(tmp_path, NO_COMPILER).rglob("*.so"))
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="takes gcc, to fail on one file")
 def test_a_compiler_that_fails_on_one_file_leaves_the_others(tmp_path: Path) -> None:
-    site = _wheel(tmp_path, _gcc_that_refuses("build/fastopt/host/_turn.c", tmp_path))
+    site = _wheel(tmp_path, in_haste(tmp_path, "gcc", "build/fastopt/host/_turn.c"))
     report = json.loads((site / "fastopt/backends/_built.json").read_text())
     assert [missing.partition(" (")[0] for missing in report["missing"]] == ["fastopt.host._turn: it could not be compiled"]
     assert list(site.rglob("_gather*.so"))
@@ -104,16 +106,9 @@ def test_without_a_compiler_info_names_what_is_missing(without_compiler: Path) -
     assert "auto picks   numba" in output
 
 
-def _gcc_that_refuses(flag: str, folder: Path) -> str:
-    compiler = folder / "cc"
-    compiler.write_text(f'#!/bin/sh\nfor a in "$@"; do [ "$a" = {flag} ] && {{ echo "not here" >&2; exit 1; }}; done\nexec gcc "$@"\n')
-    compiler.chmod(0o755)
-    return str(compiler)
-
-
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="takes gcc, to pass it on without placement")
 def test_without_calls_that_place_threads_they_run_wherever_the_system_puts_them(tmp_path: Path) -> None:
-    site = _wheel(tmp_path, _gcc_that_refuses("-DFASTOPT_PLACEMENT", tmp_path))
+    site = _wheel(tmp_path, in_haste(tmp_path, "gcc", "-DFASTOPT_PLACEMENT"))
     report = json.loads((site / "fastopt/backends/_built.json").read_text())
     assert (report["threads"], report["placement"]) == (True, False)
     assert _run(site, STEP.format(site=str(site))).splitlines() == ["True", "cython True"]
@@ -124,7 +119,7 @@ def test_without_calls_that_place_threads_they_run_wherever_the_system_puts_them
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="takes gcc, to pass it on without threads")
 def test_without_threads_the_kernels_run_in_one_thread(tmp_path: Path) -> None:
-    site = _wheel(tmp_path, _gcc_that_refuses("-DFASTOPT_THREADS", tmp_path))
+    site = _wheel(tmp_path, in_haste(tmp_path, "gcc", "-DFASTOPT_THREADS"))
     report = json.loads((site / "fastopt/backends/_built.json").read_text())
     assert report["threads"] is False
     assert any("POSIX threads" in missing for missing in report["missing"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -97,3 +99,10 @@ def test_nested_gradients_of_another_structure(grads: Any, error: type[Exception
     structure, _ = Structure.of({"layer": {"w": A, "b": B}, 3: [C]})
     with pytest.raises(error, match=words):
         structure.flatten(grads, "grads")
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda structure: pickle.loads(pickle.dumps(structure))])
+def test_a_copy_takes_none_for_a_gradient_as_the_structure_does(copied: Any) -> None:
+    structure, _ = Structure.of({"first": A, "rest": [B]})
+    assert structure.flatten({"first": None, "rest": [B]}, "grads")[0] is None
+    assert copied(structure).flatten({"first": None, "rest": [B]}, "grads")[0] is None

@@ -21,7 +21,7 @@ from fastopt.rules.entry import RULES, Rule
 from fastopt.storage import STORAGES
 from fastopt.transcribe import LoopBody, loop_body
 from tests.conftest import AVAILABLE, needed
-from tests.kernels import is_first_form, kernel
+from tests.kernels import is_first_of_its_kind, kernel
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"), reason="the instructions looked for are those of x86-64"
@@ -77,14 +77,14 @@ def numba_registers() -> tuple[str, ...]:
         pytest.param(rule, coupled, dtype, id=f"{rule.name}-{coupled}-{dtype}")
         for rule in RULES.values()
         for coupled, dtype in ((True, "float32"), (False, "float64"))
-        if dtype == "float32" or is_first_form(rule)
+        if dtype == "float32" or is_first_of_its_kind(rule)
     ],
 )
 def test_numba(rule: Rule, coupled: bool, dtype: str) -> None:
     """The C function that the launcher calls. What Numba finds on disk has no assembly with it, and is compiled anew.
 
-    That takes time. So of every rule the kernel that does most, in float32, where more can go wrong, and of a text's first form another;
-    and this file comes first by its name, so that what it compiles on a new machine is kept for the tests that come after.
+    That takes time. So of every rule the kernel that does most, in float32, where more can go wrong, and of a rule of so many states
+    another; and this file comes first by its name, so that what it compiles on a new machine is kept for the tests that come after.
     """
     needed("numba")
     from fastopt.backends import numba_backend, numba_source

@@ -22,7 +22,7 @@ from fastopt.rules.entry import RULES, Rule
 from fastopt.rules.language import absolute, maximum, minimum, sign, sqrt
 from tests.cuda.emulated_driver import EMULATED
 from tests.cuda.simulator import SIMULATED
-from tests.kernels import compiled_dtype, is_first_form
+from tests.kernels import compiled_dtype, is_first_of_its_kind
 
 # ruff: noqa: ANN202  -- rules are bare formulas
 
@@ -31,8 +31,8 @@ pytestmark = pytest.mark.usefixtures("device")
 LENGTHS = (0, 1, 3, 17, 33, 300) if SIMULATED else (0, 1, 3, 7, 15, 16, 17, 31, 33, 255, 256, 257, 1023, 1024, 1025, 5_003, 40_001)
 """The simulator takes a tenth of a second for a thousand elements."""
 
-TRIED = [rule for rule in RULES.values() if is_first_form(rule) or not (EMULATED or SIMULATED)]
-"""All rules on a GPU; on what stands in for one those that differ most, since `test_ptx` runs the kernels of all."""
+TRIED = [rule for rule in RULES.values() if is_first_of_its_kind(rule) or not (EMULATED or SIMULATED)]
+"""All rules on a GPU; on what stands in for one a rule of so many states, since `test_ptx` runs the kernels of all."""
 
 EACH_CASE = [
     pytest.param(rule, case, dtype, id=f"{rule.name}: {case}-{dtype.__name__}")

@@ -7,7 +7,7 @@ COMPILED := setup.py pyproject.toml $(wildcard fastopt/*/*.pxd fastopt/*/*.pyx f
 	fastopt/transcribe.py fastopt/backends/cython_source.py fastopt/backends/cython_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-full bench-cuda bench-smoke baseline test lint check report peers readme-figures documents clean
+.PHONY: help attack bench bench-full bench-cuda bench-smoke baseline test lint check report peers readme-figures documents clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -32,6 +32,9 @@ bench-smoke: $(VENV)/bench  ## does the benchmark run at all (a minute)
 test: $(VENV)/test  ## the tests, spread over the cores
 	$(BIN)/python -m pytest tests -m 'not alone' --numprocesses auto --maxprocesses 16 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest tests -m alone
+
+attack: $(VENV)/test  ## an hour of calls at random, altered files, killed processes, forks, signals, sanitizers
+	$(BIN)/python -m tests.attack
 
 lint: $(VENV)/test $(VENV)/lint  ## ruff and mypy
 	$(BIN)/ruff check .

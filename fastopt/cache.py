@@ -18,19 +18,31 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["directory", "intact", "locked", "seal", "store", "why_none"]
+__all__ = ["directory", "intact", "locked", "readable", "seal", "store", "why_none"]
 
 
 def directory() -> Path | None:
     """FASTOPT_CACHE_DIR, or `fastopt` in the user's cache folder; None where that cannot be used (`why_none`)."""
     found = _looked_for()
+    return found if isinstance(found, Path) and _writable(found) else None
+
+
+def readable() -> Path | None:
+    """The same, also where it was filled and can only be read now, as in an image."""
+    found = _looked_for()
     return found if isinstance(found, Path) else None
 
 
 def why_none() -> str | None:
-    """Why there is no folder, in words; None if there is one."""
+    """Why there is no folder to write to, in words; None if there is one."""
     found = _looked_for()
-    return None if isinstance(found, Path) else found
+    if isinstance(found, Path):
+        return None if _writable(found) else f"{found} cannot be written to"
+    return found
+
+
+def _writable(path: Path) -> bool:
+    return os.access(path, os.W_OK | os.X_OK)
 
 
 def _looked_for() -> Path | str:
@@ -43,8 +55,6 @@ def _looked_for() -> Path | str:
         return f"it cannot be made ({error})"
     if path.is_symlink():
         return f"{path} is a link, which others may be able to turn, and what lies there is run"
-    if not os.access(path, os.W_OK | os.X_OK):
-        return f"{path} cannot be written to"
     if hasattr(os, "getuid"):
         if status.st_uid not in (os.getuid(), 0):
             return f"{path} is another user's, and what lies there is run"

@@ -13,6 +13,7 @@ import pytest
 
 import fastopt
 from fastopt import cache
+from tests.attack.files import use_a_rule
 from tests.conftest import a_compiler_at_hand, needed
 
 # ruff: noqa: ANN202  -- rules are bare formulas
@@ -246,81 +247,29 @@ def test_one_process_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-USES = """
-import sys
-import numpy as np
-import fastopt
-
-@fastopt.rule(hyperparameters={"shift": 0.25})
-def kept_on_disk(p, g, lr, shift):
-    return (p - lr * g + shift,)
-
-p = np.ones(3)
-fastopt.Optimizer(p, kept_on_disk, 0.5, backend=sys.argv[1]).step(np.ones(3))
-print(p[0])
-"""
-
-
-def use_it(backend: str, script: Path, folder: Path, *python: str, **environment: str) -> str:
-    import subprocess
-
-    script.write_text(USES, encoding="utf-8")
-    environment = {**os.environ, "FASTOPT_CACHE_DIR": str(folder), **environment}
-    command = [sys.executable, *python, str(script), backend]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "0.75\n"
-    return done.stderr
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def flipped(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    path.write_bytes(bytes(content))
-
-
-@pytest.mark.parametrize("backend", ["numba", "cython"])
-def test_damaged_files_are_compiled_again(backend: str, tmp_path: Path) -> None:
-    """Half of an extension ends a process where it is loaded, and what else was in a file was run."""
-    needed(backend)
-    if backend == "cython":
-        a_compiler_at_hand()
-    folder = tmp_path / "cache"
-    assert use_it(backend, tmp_path / "script.py", folder) == ""
-    kept = [path for path in folder.rglob("*") if path.suffix in (".nbi", ".nbc", ".so", ".seal")]
-    assert len(kept) == {"numba": 3, "cython": 2}[backend]
-    for path in kept if backend == "numba" else [path for path in kept if path.suffix == ".so"]:
-        for damage in (cut, flipped) if path.suffix == ".nbc" else (cut,):
-            damage(path)
-            said = use_it(backend, tmp_path / "script.py", folder)
-            assert ("are damaged; compiling them again" in said) == (path.suffix != ".seal")
-    assert use_it(backend, tmp_path / "script.py", folder) == "", "it was not mended"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no limits to the size of files")
-def test_a_full_disk_compiles_for_this_process_alone(tmp_path: Path) -> None:
-    """Here a limit to the size of files: writing fails in the middle, as on a full disk."""
-    needed("numba")
-    script, folder = tmp_path / "script.py", tmp_path / "cache"
-    script.write_text(USES, encoding="utf-8")
-    limited = tmp_path / "limited.py"
-    limited.write_text(
-        "import resource, runpy, signal, sys\n"
-        "import numba.core.caching  # what Python itself keeps on disk\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))\n"
-        f"runpy.run_path({str(script)!r})\n",
-        encoding="utf-8",
-    )
-    import subprocess
-
-    for limit in (0, 200, 8000):
-        environment = {**os.environ, "FASTOPT_CACHE_DIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, str(limited), "numba", str(limit)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout) == (0, "0.75\n"), done.stderr
-        assert not list(folder.rglob("*.tmp")), "a temporary file was left"
+def test_a_folder_that_was_filled_and_can_only_be_read_now_is_used(tmp_path: Path) -> None:
+    """As in an image. For who may write anywhere, as root may, the system is made to say that this is not so."""
+    closed = "import os\nos.access = lambda path, mode: not mode & os.W_OK\n"
+    for backend in ("numba", "cython"):
+        needed(backend)
+        if backend == "cython":
+            a_compiler_at_hand()
+        folder = tmp_path / backend / "cache"
+        folder.parent.mkdir()
+        compiled_nothing = "import numba.core.compiler, subprocess\ndel numba.core.compiler.compile_extra, subprocess.run\n"
+        assert use_a_rule(backend, folder).stdout == "0.75\n"
+        held = sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file())
+        for path in [folder, *folder.rglob("*")]:
+            path.chmod(0o500 if path.is_dir() else 0o400)
+        try:
+            found = use_a_rule(backend, folder, before=closed + compiled_nothing)
+        finally:
+            for path in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+                path.chmod(0o700)
+        assert (found.stdout, found.stderr) == ("0.75\n", "")
+        assert sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()) == held
+    damaged = next(path for path in (tmp_path / "numba").rglob("*.nbc"))
+    damaged.write_bytes(b"damaged")
+    found = use_a_rule("numba", tmp_path / "numba" / "cache", before=closed)
+    assert found.stdout == "0.75\n"
+    assert "are damaged" in found.stderr

@@ -167,67 +167,6 @@ def test_names_need_not_be_strings(tmp_path: Path) -> None:
         fastopt.SGD({"1": np.ones(2)}, momentum=0.9).load(tmp_path / "file")
 
 
-def test_a_file_that_was_altered_is_refused_or_the_same(tmp_path: Path) -> None:
-    """Bits turned, bytes put in and taken out, the end cut off, words of the metadata exchanged: a ValueError names the file."""
-    rng = np.random.default_rng(0)
-    path = tmp_path / "file"
-
-    def build(lr: float) -> fastopt.Adam:
-        return fastopt.Adam([{"params": {"w": np.ones(5, np.float32)}}, {"params": {"b": np.ones(3)}, "lr": lr}])
-
-    opt = build(0.25)
-    opt.step([{"w": np.full(5, 0.5, np.float32)}, {"b": np.full(3, 0.5)}])
-    opt.save(path)
-    whole, saved = path.read_bytes(), repr(opt.state_dict())
-    other = build(0.125)
-    untouched = repr(other.state_dict())
-    words = [
-        b"fastopt 3",
-        b"digest",
-        b'\\"lr\\": 0.25',
-        b'\\"lr\\"',
-        b'\\"steps\\": 1',
-        b"adam",
-        b"0.9",
-        b"null",
-        b"true",
-        b"false",
-        b"F32",
-        b"F64",
-    ]
-    refused = 0
-    for trial in range(600):
-        content = bytearray(whole)
-        at = int(rng.integers(len(content)))
-        if trial % 5 == 0:
-            content[at] ^= 1 << int(rng.integers(8))
-        elif trial % 5 == 1:
-            content[at:at] = rng.bytes(int(rng.integers(1, 9)))
-        elif trial % 5 == 2:
-            del content[at : at + int(rng.integers(1, 9))]
-        elif trial % 5 == 3:
-            del content[at:]
-        else:
-            word, instead = (words[int(k)] for k in rng.integers(len(words), size=2))
-            content = bytearray(bytes(content).replace(word, instead[: len(word)].ljust(len(word))))
-        if content == whole:
-            continue
-        path.write_bytes(content)
-        try:
-            other.load(path)
-        except ValueError as error:
-            refused, said = refused + 1, str(error)
-        else:
-            said = ""
-        if said:
-            assert str(path) in said
-            assert repr(other.state_dict()) == untouched
-        else:
-            assert repr(other.state_dict()) == saved, f"trial {trial} was taken, with other values"
-            other = build(0.125)
-    assert refused > 450
-
-
 def test_files_without_a_digest_are_read_and_refused_in_words(tmp_path: Path) -> None:
     import json
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -43,9 +44,18 @@ def _wheel(folder: Path, compiler: dict[str, str]) -> Path:
     return folder / "site"
 
 
+WITHOUT_THE_CHECKOUT = """
+import sys
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
+"""
+"""An editable installation would lend a wheel what is missing in it."""
+
+
 def _run(site: Path, code: str) -> str:
     environment = os.environ | {"PYTHONPATH": str(site), "FASTOPT_CACHE_DIR": str(site / "cache")}
-    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=site, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", WITHOUT_THE_CHECKOUT + code], cwd=site, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -86,6 +96,26 @@ def test_what_an_earlier_build_left_is_not_packed(tmp_path: Path) -> None:
             (tmp_path / folder / name).parent.mkdir(parents=True)
             (tmp_path / folder / name).write_bytes(b"old")
     assert not list(_wheel(tmp_path, NO_COMPILER).rglob("*.so"))
+
+
+def test_the_source_archive_has_all_tests_and_what_they_take(tmp_path: Path) -> None:
+    """It had the files that are called test_... at the top of tests/, and nothing that they import."""
+    git = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "tests", "bench", "docs", "fastopt"]
+    listed = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("git does not say which files there are: not a whole checkout")
+    for name in (*COPIED, "tests", "docs", "MANIFEST.in", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.so", "__pycache__", "_built.json"))
+        else:
+            shutil.copy(ROOT / name, tmp_path / name)
+    command = [sys.executable, "setup.py", "-q", "sdist"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, timeout=120)
+    with tarfile.open(next((tmp_path / "dist").glob("*.tar.gz"))) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    assert set(listed.stdout.split()) - packed == set()
+    assert {"CONTRIBUTING.md", "Makefile", "pyproject.toml", "setup.py"} <= packed
+    assert not [name for name in packed if name.endswith((".so", ".pyc", "_built.json"))]
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="takes gcc, to fail on one file")

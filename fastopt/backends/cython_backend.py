@@ -93,7 +93,7 @@ def _compiled_now(rule: Rule, storages: tuple[Storage, ...]) -> ModuleType:
     from fastopt.backends.cython_build import build_module, surroundings
     from fastopt.transcribe import fingerprint
 
-    folder = cache.directory()
+    folder = cache.readable()
     if folder is None:
         raise RuntimeError(f"rule {rule.name!r} is not in the built extension, and there is no folder to compile it in (FASTOPT_CACHE_DIR)")
     kernels = ahead(rule)

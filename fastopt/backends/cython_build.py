@@ -77,6 +77,10 @@ def flags(compiler_type: str) -> list[str]:
 FAST_FLAGS = ("-Ofast", "-ffast-math", "-funsafe-math-optimizations", "-mdaz-ftz")
 
 
+ENVIRONMENT = ("CC", "LDSHARED", "CPPFLAGS", "CFLAGS", "LDFLAGS")
+"""The variables that setuptools makes commands and flags of."""
+
+
 def harmless(words: Iterable[str]) -> list[str]:
     """A command, or flags, without those that would change bits where nothing can undo it."""
     return [word for word in words if word not in FAST_FLAGS]
@@ -89,7 +93,7 @@ def link_flags(compiler_type: str) -> list[str]:
 
 def surroundings(isa: str) -> str:
     """What a rule compiled here depends on besides its source: flags, ours and the environment's, and the compiler's name."""
-    of_environment = [f"{name}={os.environ.get(name, '')}" for name in ("CC", "CPPFLAGS", "CFLAGS", "LDFLAGS")]
+    of_environment = [f"{name}={os.environ.get(name, '')}" for name in ENVIRONMENT]
     return " ".join([*flags(_kind()), *ISA_FLAGS[isa], *of_environment])
 
 
@@ -170,7 +174,7 @@ def _compile(scratch: Path, name: str, source: str, isa: str) -> Path:
         encoding="utf-8",
     )
     command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
-    environment = {name: " ".join(harmless(os.environ[name].split())) for name in ("CFLAGS", "LDFLAGS") if name in os.environ}
+    environment = {name: " ".join(harmless(os.environ[name].split())) for name in ENVIRONMENT if name in os.environ}
     done = subprocess.run(command, cwd=scratch, env=os.environ | environment, capture_output=True, text=True, check=False)
     product = scratch / _library_name(name)
     if done.returncode or not product.exists():

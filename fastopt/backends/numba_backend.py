@@ -9,9 +9,12 @@ launches, because Numba's `workqueue` layer, which it takes without OpenMP, ends
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import linecache
+import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -196,13 +199,15 @@ _modules: dict[str, ModuleType] = {}
 
 def _module(name: str, write: Any) -> ModuleType:
     """Imports generated source: from a file in the cache folder, so that Numba caches what it compiles; else from memory."""
-    folder = cache.directory()
+    folder = cache.readable()
     text = write(folder is not None)
     key = f"{name}_{fingerprint(text + _primitives_fingerprint())}"
     if key not in _modules:
         if folder is not None:
             path = folder / f"numba-{_numba_version()}-python{sys.version_info[0]}.{sys.version_info[1]}" / f"{key}.py"
             try:
+                if cache.directory() is None:
+                    path = _lent(path, text)
                 cache.store(path, text)
                 module = _imported(key, path)
                 vars(module).update(kept=path, uncached=write(False), entries={})
@@ -212,6 +217,23 @@ def _module(name: str, write: Any) -> ModuleType:
                 text = write(False)
         _modules[key] = _executed(key, text)
     return _modules[key]
+
+
+def _lent(path: Path, text: str) -> Path:
+    """A copy of what was kept where nothing can be written now: Numba reads only what lies where it could write.
+
+    Raises OSError if there is nothing, or something else.
+    """
+    seal = _seal(path)
+    if path.read_text(encoding="utf-8") != text or not cache.intact(seal, _files(path)):
+        raise FileNotFoundError(path)
+    own = Path(tempfile.mkdtemp(prefix="fastopt-"))
+    atexit.register(shutil.rmtree, own, ignore_errors=True)
+    _seal(own / path.name).parent.mkdir()
+    shutil.copy2(path, own)  # with its time, by which Numba knows whether what it kept is of this text
+    for file in (seal, *_files(path)):
+        shutil.copy2(file, _seal(own / path.name).parent)
+    return own / path.name
 
 
 def _numba_version() -> str:

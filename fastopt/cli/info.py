@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"distance     {nanoseconds:.0f} ns for a cache line from one CPU to another and back")
     for missing in report["missing"]:
         print(f"not found    {missing}")
-    print(f"cache        {cache.directory() or f'none: {cache.why_none()}; numba compiles in every process'}")
+    print(f"cache        {_cache()}")
     print("\nbackends")
     available = fastopt.available_backends()
     for name, there in available.items():
@@ -91,3 +91,11 @@ def _step_time(backend: str, size: int) -> float:
             opt.step(g)
         times.append((time.perf_counter() - start) / max(1, 20_000 // size))
     return float(np.median(times))
+
+
+def _cache() -> str:
+    if cache.directory() is not None:
+        return str(cache.directory())
+    if cache.readable() is not None:
+        return f"{cache.why_none()}: what is in it is used, and what is not is compiled in every process"
+    return f"none: {cache.why_none()}; numba compiles in every process"

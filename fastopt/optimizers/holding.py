@@ -217,7 +217,9 @@ class Holding(Attributes):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes over what `state_dict` gave; checked as a whole before anything is written.
 
-        Raises TypeError or ValueError for a state of another rule, structure, shape or dtype.
+        Raises TypeError or ValueError for a state of another rule, structure, shape or dtype, and for a count of more than 2^62 steps.
+        Structures, shapes and dtypes are those of the states: of a rule that keeps none, only the number of parameters can be compared
+        here (a file knows their names too).
         """
         self._take(state_dict)
 

@@ -24,6 +24,7 @@ from fastopt.structure import Structure
 __all__ = ["Checked", "checked", "export", "names"]
 
 KEYS = ("steps", "groups", "slots", "state")
+MOST_STEPS = 2**62
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,14 @@ class Checked:
     steps_of: list[int]
     memory_of: list[tuple[float, ...]]
     states: dict[str, list[Any]]
+
+
+def _steps(value: Any, label: str) -> int:
+    """A number of steps from which on more can be counted, in 64 bits, than anybody can make."""
+    steps = arguments.whole_number(value, label, 0)
+    if steps > MOST_STEPS:
+        raise ValueError(f"{label}: expected at most 2^62 steps, received {steps}")
+    return steps
 
 
 def names(shares: Sequence[Share]) -> list[str]:
@@ -69,7 +78,7 @@ def checked(given: Any, shares: Sequence[Share], states: Sequence[Sequence[Any]]
     """What a dictionary holds. Raises TypeError or ValueError for one of another rule, structure, shape or dtype."""
     if not isinstance(given, Mapping) or set(given) != set(KEYS):
         raise ValueError(f"state_dict: expected a mapping with {', '.join(KEYS)}; received {_keys(given)}")
-    steps = arguments.whole_number(given["steps"], "state_dict['steps']", 0)
+    steps = _steps(given["steps"], "state_dict['steps']")
     values = _groups(given["groups"], shares)
     steps_of, memory_of = _slots(given["slots"], shares, len(states))
     return Checked(steps, values, steps_of, memory_of, _states(given["state"], shares, states, structure))
@@ -107,7 +116,7 @@ def _slots(given: Any, shares: Sequence[Share], count: int) -> tuple[list[int], 
     for k, slot in enumerate(given):
         if not isinstance(slot, Mapping) or set(slot) != {"steps", "memory", "params"} or not isinstance(slot["memory"], Mapping):
             raise ValueError(f"{label}[{k}]: expected a mapping with steps, memory, params; received {_keys(slot)}")
-        made = arguments.whole_number(slot["steps"], f"{label}[{k}]['steps']", 0)
+        made = _steps(slot["steps"], f"{label}[{k}]['steps']")
         for i in slot["params"]:
             if not isinstance(i, int) or not 0 <= i < count or steps_of[i] >= 0:
                 raise ValueError(f"{label}[{k}]['params']: expected positions of parameters, each once; received {i!r}")

@@ -1,0 +1,177 @@
+"""What an optimizer should be, in the plainest NumPy: one tensor after the other, one group after the other, nothing shared or remembered.
+
+It takes the formulas and the order of sums from the oracles (`fastopt.reference`, `fastopt.global_norm`) and the rules' defaults from the
+table. All else is stated once more: which group a tensor is in, what its own count is, what is skipped, clipped, kept and begun.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fastopt import global_norm, reference
+from fastopt.rules.entry import RULES
+
+__all__ = ["COMMON", "Group", "Model", "Tensor", "compute_dtype", "defaults", "one_step"]
+
+COMMON = {"weight_decay": 0.0, "decoupled_weight_decay": False, "maximize": False}
+"""What every rule takes besides the learning rate, and its defaults."""
+
+OPTIONS = {
+    "nesterov": {"nesterov": True},
+    "averaged_momentum": {"averaged": True},
+    "velocity": {"velocity": True},
+    "nesterov_velocity": {"velocity": True, "nesterov": True},
+    "amsgrad": {"amsgrad": True},
+    "rmsprop_centered": {"centered": True},
+    "rmsprop_momentum": {"buffered": True},
+    "rmsprop_centered_momentum": {"centered": True, "buffered": True},
+    "rmsprop_velocity": {"buffered": True, "velocity": True},
+    "rmsprop_centered_velocity": {"centered": True, "buffered": True, "velocity": True},
+}
+"""What makes a form of its formula; the formula is named like the rule where there is none."""
+
+FORMULAS = {
+    **dict.fromkeys(("nesterov", "averaged_momentum", "velocity", "nesterov_velocity"), reference.momentum),
+    "amsgrad": reference.adam,
+    **{name: reference.rmsprop for name in OPTIONS if name.startswith("rmsprop_")},
+}
+
+STATES = {"rmsprop_momentum": ("v", None, "b"), "rmsprop_velocity": ("v", None, "b")}
+"""Where a formula takes None for a state that a form does not keep."""
+
+
+def compute_dtype(parameter: Any) -> Any:
+    """What steps are computed in, and states are kept in unless somebody asks for less."""
+    return np.dtype(np.float64 if parameter == np.float64 else np.float32)
+
+
+def defaults(rule: str) -> dict[str, Any]:
+    """Every argument of a rule at its default."""
+    entry = RULES[rule]
+    return {"lr": entry.default_lr, **COMMON, **entry.defaults}
+
+
+def begin(rule: str, name: str, values: dict[str, Any]) -> float:
+    """What a state is filled with before the first step."""
+    return float(values["initial_accumulator_value"]) if (rule, name) == ("adagrad", "h") else 0.0
+
+
+def one_step(
+    rule: str,
+    p: Any,
+    g: Any,
+    states: dict[str, Any],
+    values: dict[str, Any],
+    step: int,
+    *,
+    grad_scale: float = 1.0,
+    clip: float = 1.0,
+    product: float = 1.0,
+) -> tuple[Any, dict[str, Any], float]:
+    """The parameter, the states and NAdam's product after one step, as new arrays of the dtypes given."""
+    dtype = compute_dtype(p.dtype)
+    hyperparameters = {name: value for name, value in values.items() if name not in ("lr", *COMMON)}
+    order = STATES.get(rule, tuple(states))
+    with np.errstate(all="ignore"):
+        before, gradient = reference.prepared(
+            p.astype(dtype),
+            g.astype(dtype),
+            lr=values["lr"],
+            weight_decay=values["weight_decay"],
+            decoupled=values["decoupled_weight_decay"],
+            maximize=values["maximize"],
+            grad_scale=grad_scale,
+            clip=clip,
+        )
+        if rule == "nadam":
+            hyperparameters["momentum_product"] = product
+            product *= hyperparameters["betas"][0] * (1.0 - 0.5 * 0.96 ** (step * hyperparameters["momentum_decay"]))
+        formula = FORMULAS.get(rule) or getattr(reference, rule)
+        own = [None if name is None else states[name].astype(dtype) for name in order]
+        new, *results = formula(before, gradient, *own, step=step, lr=values["lr"], **hyperparameters, **OPTIONS.get(rule, {}))
+        after = {name: value for name, value in zip(order, results, strict=False) if name is not None}
+        return new.astype(p.dtype), {name: after[name].astype(states[name].dtype) for name in states}, product
+
+
+@dataclass
+class Tensor:
+    """A parameter with what belongs to it alone."""
+
+    p: Any
+    group: int
+    states: dict[str, Any] = field(default_factory=dict)
+    steps: int = 0
+    product: float = 1.0
+
+
+@dataclass
+class Group:
+    """Arguments that several tensors are stepped with."""
+
+    rule: str
+    values: dict[str, Any]
+    state_dtype: Any = None
+
+
+@dataclass
+class Model:
+    """An optimizer."""
+
+    groups: list[Group]
+    tensors: list[Tensor]
+    nonfinite: str = "propagate"
+    max_norm: float | None = None
+    steps: int = 0
+    grad_norm: float | None = None
+
+    def begin(self) -> None:
+        """Gives every tensor the states that its rule has and that are not there yet, and takes away others."""
+        for tensor in self.tensors:
+            group = self.groups[tensor.group]
+            dtype = group.state_dtype or compute_dtype(tensor.p.dtype)
+            before, tensor.states = tensor.states, {}
+            for name in RULES[group.rule].states:
+                fresh = np.full(tensor.p.shape, begin(group.rule, name, group.values), dtype)
+                tensor.states[name] = before.get(name, fresh)
+
+    def norm(self, grads: list[Any]) -> float:
+        """The root of the sum of all squares, in the order that every backend sums in; 0 for what has no gradient."""
+        sums = []
+        for tensor, g in zip(self.tensors, grads, strict=True):
+            values = np.zeros(tensor.p.size) if g is None else g.ravel(order="K").astype(compute_dtype(g.dtype)).astype(np.float64)
+            with np.errstate(all="ignore"):
+                sums.append(global_norm.block_sums(np.square(values)))
+        return math.sqrt(global_norm.total(np.concatenate([np.zeros(0), *sums])))
+
+    def step(self, grads: list[Any], grad_scale: float = 1.0, max_norm: float | None = None) -> bool | None:
+        """True for a step, False for one that is skipped, None for one that is to be refused because of what is in the gradients."""
+        clip, limit = 1.0, self.max_norm if max_norm is None else max_norm
+        norm = None if limit is None else self.norm(grads)
+        if self.nonfinite != "propagate" and not all(np.isfinite(g).all() for g in grads if g is not None):
+            return False if self.nonfinite == "skip" else None
+        if norm is not None and limit is not None:
+            self.grad_norm = norm / grad_scale
+            clip = 1.0 if self.grad_norm <= limit else limit / self.grad_norm
+        for tensor, g in zip(self.tensors, grads, strict=True):
+            if g is None:
+                continue
+            group = self.groups[tensor.group]
+            p, tensor.states, tensor.product = one_step(
+                group.rule,
+                tensor.p,
+                g,
+                tensor.states,
+                group.values,
+                tensor.steps + 1,
+                grad_scale=grad_scale,
+                clip=clip,
+                product=tensor.product,
+            )
+            tensor.p[...] = p
+            tensor.steps += 1
+        self.steps += 1
+        return True

@@ -1,0 +1,157 @@
+"""What calls at random are made of: an optimizer on each backend, the model beside them, and the question whether they agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+import fastopt
+from fastopt.rules.entry import RULES
+from fastopt.storage import STORAGES
+from tests.attack.arrays import ORDERS, SHAPES, Array, filled, like, made, same_bits, values_for
+from tests.attack.model import Group, Model, Tensor, defaults
+
+__all__ = ["COUNTS", "KINDS", "Subject", "packed"]
+
+COUNTS: Counter[str] = Counter()
+"""How many calls were made, by what they were."""
+
+KINDS = ("array", "list", "mapping", "nested")
+
+
+def packed(kind: str, arrays: list[Any]) -> Any:
+    """Arrays in a structure of one of the kinds."""
+    if kind == "array":
+        return arrays[0]
+    if kind == "list":
+        return list(arrays)
+    if kind == "mapping":
+        return {f"p{i}": a for i, a in enumerate(arrays)}
+    return {"first": arrays[0], "rest": {"a": list(arrays[1:2]), 7: list(arrays[2:])}}
+
+
+class Subject:
+    """An optimizer, on each backend, and what it should be."""
+
+    backends: ClassVar[tuple[str, ...]] = ("numpy", "numba", "cython")
+    tried: ClassVar[tuple[str, ...]] = tuple(RULES)
+    storages: ClassVar[tuple[tuple[tuple[str, ...], str | None], ...]] = (
+        (("float32", "float64"), None),
+        (("bfloat16", "float32"), None),
+        (("float32",), "bfloat16"),
+    )
+    """What parameters and gradients may be, and states: here what is compiled ahead, since kernels of others take a compiler's time."""
+
+    model: Model
+    opts: dict[str, Any]
+    params: dict[str, list[Array]]
+    rng: np.random.Generator
+    rule_name: str
+    there: list[str]
+    """The backends that can be used here."""
+    given: dict[str, Any]
+    own_options: list[dict[str, Any]]
+    """What was asked for, for all groups and for each."""
+    options: dict[str, Any]
+    threads: int | None
+    dtypes: tuple[str, ...]
+    state_dtype: Any
+    kinds: list[str]
+    sizes: list[int]
+    """Of each group its structure, and how many arrays it has."""
+    grouped: bool
+
+    def _new_group(self, with_options: bool) -> tuple[Group, dict[str, Any]]:
+        """A group of the optimizer's rule, and the options to ask for it with."""
+        options = self._some_arguments(self.rule_name) if with_options else {}
+        values = {**defaults(self.rule_name), **self.given, **options}
+        return Group(self.rule_name, values, self.state_dtype), options
+
+    def _dtype(self) -> Any:
+        return STORAGES[str(self.rng.choice(self.dtypes))].dtype
+
+    def _new_tensor(self, group: int, dtype: Any) -> Tensor:
+        shape = SHAPES[int(self.rng.integers(len(SHAPES)))]
+        order = ORDERS[len(shape)][int(self.rng.integers(len(ORDERS[len(shape)])))]
+        p = made(shape, dtype, order, int(self.rng.integers(17)))
+        return Tensor(filled(p, values_for(shape, p.dtype, self.rng, special=bool(self.rng.random() < 0.1))), group)
+
+    def _copy_of(self, array: Array) -> Array:
+        return filled(like(array, start=int(self.rng.integers(17))), array)
+
+    def _optimizer(self, backend: str, params: list[Array]) -> Any:
+        threads = None if backend == "numpy" else self.threads
+        return fastopt.Optimizer(
+            self._structured(params, own=True), self.rule_name, **self.given, **self.options, backend=backend, num_threads=threads
+        )
+
+    def _structured(self, arrays: list[Any], own: bool = False) -> Any:
+        """Arrays, or gradients, in the structure that the optimizer has; `own` with each group's options."""
+        if not self.grouped:
+            return packed(self.kinds[0], arrays)
+        parts, start = [], 0
+        for k, (kind, size) in enumerate(zip(self.kinds, self.sizes, strict=True)):
+            part = packed(kind, arrays[start : start + size])
+            parts.append({"params": part, **self.own_options[k]} if own else part)
+            start += size
+        return parts
+
+    def _some_arguments(self, name: str) -> dict[str, Any]:
+        """Arguments of a rule that are not at their defaults."""
+        rng, found = self.rng, dict[str, Any]()
+        for key, choices in (
+            ("lr", (0.0, 1e-4, 0.05, 3.0)),
+            ("weight_decay", (0.0, 0.013, 2.0)),
+            ("decoupled_weight_decay", (True, False)),
+            ("maximize", (True, False)),
+        ):
+            if rng.random() < 0.4:
+                found[key] = choices[int(rng.integers(len(choices)))]
+        for key, entry in RULES[name].hyperparameters.items():
+            if rng.random() < 0.5:
+                found[key] = another(entry, rng)
+        return found
+
+    def agrees(self, call: str) -> None:
+        """Counts a call on each backend, and asks each what it has now."""
+        COUNTS[call] += len(self.there)
+        COUNTS["queries"] += 3 * len(self.there)
+        model = self.model
+        for backend, opt in self.opts.items():
+            where = f"{call} on {backend}"
+            assert opt.steps == model.steps, f"{where}: {opt.steps} steps, and not {model.steps}"
+            for i, (ours, tensor) in enumerate(zip(self.params[backend], model.tensors, strict=True)):
+                assert same_bits(ours, tensor.p), f"{where}: parameter {i}"
+            states = opt.flat_state()
+            for i, tensor in enumerate(model.tensors):
+                assert {name for name in states if states[name][i] is not None} == set(tensor.states)
+                for name, value in tensor.states.items():
+                    assert same_bits(states[name][i], value), f"{where}: state {name} of {i}"
+            norm, wanted = opt.grad_norm, model.grad_norm
+            assert (norm is None) == (wanted is None), f"{where}: norm"
+            assert norm is None or norm == wanted or (np.isnan(norm) and np.isnan(wanted)), f"{where}: norm"
+        opt = self.opts[self.there[int(self.rng.integers(len(self.there)))]]
+        kept = opt.state_dict()
+        for slot in kept["slots"]:
+            for i in slot["params"]:
+                assert slot["steps"] == model.tensors[i].steps, f"{call}: a count of its own"
+                assert slot["memory"] in ({}, {"momentum_product": model.tensors[i].product}), f"{call}: memory"
+        for group, own in zip(kept["groups"], model.groups, strict=True):
+            assert {name: group[name] for name in own.values} == own.values, f"{call}: arguments"
+        assert len(repr(opt)) < 2000
+
+    def on_all(self, call: str, work: Callable[[str, Any], Any]) -> list[Any]:
+        """Does the same on each backend."""
+        return [work(backend, self.opts[backend]) for backend in self.there]
+
+
+def another(entry: Any, rng: np.random.Generator) -> Any:
+    """A value of an argument, somewhere in its domain."""
+    if isinstance(entry.default, bool):
+        return bool(rng.random() < 0.5)
+    if isinstance(entry.default, tuple):
+        return tuple(float(rng.choice([0.0, 0.5, 0.9, 0.9999])) for _ in entry.default)
+    return float(rng.choice([0.0, 1e-8, 0.3, 0.95]))

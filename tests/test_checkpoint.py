@@ -14,6 +14,7 @@ import pytest
 
 import fastopt
 from fastopt import checkpoint
+from fastopt.storage import STORAGES
 from tests.conftest import AVAILABLE
 
 pytest.importorskip("safetensors", reason="fastopt[checkpoints] is not installed")
@@ -224,6 +225,7 @@ def test_a_save_that_is_killed_leaves_the_old_file_and_one_other_at_the_most(tmp
     script = f"""
 import numpy as np, fastopt, os, signal, sys
 from fastopt import checkpoint
+from fastopt.storage import STORAGES
 opt = fastopt.SGD(np.ones(30_000), momentum=0.9)
 opt.save({str(tmp_path / "file")!r})
 opt.step(np.ones(30_000))
@@ -266,3 +268,39 @@ def test_without_safetensors_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
     for call in (opt.save, opt.load):
         with pytest.raises(ImportError, match=r"pip install 'fastopt\[checkpoints\]'$"):
             call(tmp_path / "file")
+
+
+def test_float32_moments_of_bfloat16_parameters_come_back_whole(tmp_path: Path) -> None:
+    """Not in the parameter's dtype, as elsewhere."""
+    pytest.importorskip("ml_dtypes")
+    own = STORAGES["bfloat16"].dtype
+    opt, other, third = (fastopt.Adam(np.ones(3, own), 0.01) for _ in range(3))
+    for _ in range(3):
+        opt.step(np.array([0.3, 0.1, 0.7], own))
+    opt.save(tmp_path / "file")
+    other.load(tmp_path / "file")
+    third.load_state_dict(opt.state_dict())
+    for name, state in opt.state_dict()["state"].items():
+        assert (state.astype(own).astype(np.float32) != state).any(), "bfloat16 would have held it"
+        for resumed in (other, third):
+            found = resumed.state_dict()["state"][name]
+            assert (found.dtype, found.tobytes()) == (np.float32, state.tobytes())
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks Linux what is flushed")
+def test_a_file_reaches_the_disk_before_its_name_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def flushed(descriptor: int) -> None:
+        done.append("folder" if Path(f"/proc/self/fd/{descriptor}").is_dir() else "file")
+        fsync(descriptor)
+
+    def renamed(self: Path, target: Path) -> Path:
+        done.append("rename")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(Path, "replace", renamed)
+    fastopt.Adam(np.ones(3)).save(tmp_path / "file")
+    assert done == ["file", "rename", "folder"]

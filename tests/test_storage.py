@@ -213,3 +213,16 @@ def test_found_by_dtype() -> None:
     assert storage.of(STORAGES["bfloat16"].dtype) is STORAGES["bfloat16"]
     assert storage.of(np.dtype(np.float32).newbyteorder()) is None
     assert storage.of(np.dtype(np.int16)) is None
+
+
+def test_a_float16_second_moment_rounds_to_zero_before_the_first_does() -> None:
+    """So a step of a gradient of 0 is as large as lr / eps; the docstrings warn of it, and other storages hold."""
+    pytest.importorskip("ml_dtypes")
+    for dtype, holds in (("float32", True), ("bfloat16", True), ("float16", False)):
+        p = np.zeros(1, np.float32)
+        opt = fastopt.Adam(p, 1.0, state_dtype=dtype)
+        for g in [1e-4] * 10 + [0.0]:
+            before = p.copy()
+            opt.step(np.full(1, g, np.float32))
+        moved = float(abs(p - before)[0])
+        assert moved < 2.0 if holds else moved > 1000.0

@@ -63,7 +63,8 @@ class Optimizer(Holding):
     state_dtype
         How states are kept: "float32", "float16" or "bfloat16", for parameters that are not float64. None is the dtype that steps are
         computed in: float64 for float64 parameters, else float32. Narrow states round to nearest at each step, so a second moment in
-        bfloat16 stands still where beta2 is near 1 (`fastopt.storage`).
+        bfloat16 stands still where beta2 is near 1 (`fastopt.storage`). In float16 it rounds to 0 below 3e-8 (gradients below 5e-3, at
+        beta2 = 0.999) while the first does not, and a step may be as large as lr / eps: for Adam and RMSProp take another.
     grad_dtype
         What gradients come in; None is the dtype of their parameter.
     groups

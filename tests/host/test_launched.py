@@ -21,7 +21,7 @@ from fastopt.rules.entry import MOST_SCALARS, RULES
 from fastopt.rules.family import Family
 from fastopt.slots import Slot
 from tests.conftest import needed
-from tests.host.lists import work_list
+from tests.host.lists import kernel_for, work_list
 
 launch = pytest.importorskip("fastopt.host._launch", reason="the launcher was not built: no C compiler when fastopt was installed")
 
@@ -261,3 +261,24 @@ def test_only_a_step_of_one_batch_and_one_slot_is_made_at_once(backend: str) -> 
     opt.step([np.ones(3, np.float32), None])
     opt.step([np.ones(3, np.float32), np.ones(3, np.float32)])
     assert opt._turn.at_once is None, "two tensors of unequal steps have two slots"
+
+
+@pytest.mark.parametrize("start", [2**31, 2**32 + 256, 2**40])
+@pytest.mark.parametrize("backend", ["cython", "numba"])
+def test_rows_far_behind_32_bits(backend: str, start: int) -> None:
+    """A row in a stream that is said to begin as far before the memory that its elements lie in."""
+    needed(backend)
+    p, g, own = np.arange(5, dtype=np.float32), np.ones(5, np.float32), kernel_for(0)
+    addresses = np.array([[*(a.ctypes.data - 4 * start for a in (p, g)), 0, 0]], np.int64)
+    call = launch.Launcher(
+        fastopt.backends.load(backend).kernel_address(own),
+        own.scalar_count,
+        addresses,
+        np.array([[0, start, 5]]),
+        np.array([[0, 1]]),
+        threads=1,
+        large=False,
+        is_double=False,
+    )
+    assert call((0.5,), 1.0, 1.0) == 0
+    assert p.tolist() == [-0.5, 0.5, 1.5, 2.5, 3.5]

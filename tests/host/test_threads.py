@@ -324,11 +324,41 @@ def test_forked_is_of_this_process() -> None:
     run(script)
 
 
-def test_a_step_leaves_the_callers_thread_count_alone() -> None:
-    needed("numba")
+@pytest.mark.usefixtures("threads_for_all_sizes")
+@pytest.mark.parametrize("launching", ["numba", "numba's prange"], indirect=True)
+def test_a_step_leaves_the_callers_thread_count_alone(launching: str) -> None:
+    """Which is not the machine's here, nor the step's; `prange` would take it."""
     import numba
 
     before = numba.get_num_threads()
-    optimizer = fastopt.Adam(large(0), backend="numba", num_threads=2)
-    optimizer.step(large(1))
-    assert numba.get_num_threads() == before
+    numba.set_num_threads(1)
+    try:
+        fastopt.Adam(large(0), backend=launching, num_threads=2).step(large(1))
+        assert numba.get_num_threads() == 1
+    finally:
+        numba.set_num_threads(before)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize(("backend", "way"), WAYS)
+def test_a_fork_from_a_second_thread_goes_on(backend: str, way: str) -> None:
+    needed(backend)
+    script = """
+    import threading
+    optimizer, found = walked(backend, 3, num_threads=2), []
+    def forks():
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                optimizer.step(large(4))
+                status = 0 if optimizer.params.tobytes() == walked("numpy", 4).params.tobytes() else 3
+            finally:
+                os._exit(status)
+        found.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    second = threading.Thread(target=forks)
+    second.start()
+    second.join()
+    print(found)
+    """
+    assert run(PREAMBLE + textwrap.dedent(script), backend, way) == "[0]\n"

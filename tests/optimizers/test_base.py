@@ -381,3 +381,28 @@ def test_what_can_be_asked() -> None:
     assert optimizer.params is p
     optimizer.hyperparameters["eps"] = 1.0  # a copy
     assert optimizer.hyperparameters["eps"] == 1e-8
+
+
+@pytest.mark.parametrize("launching", [*LAUNCHINGS, "numpy"], indirect=True)
+def test_a_parameter_in_another_order_is_stepped_where_it_lies(launching: str) -> None:
+    """Others step a copy of what is not contiguous, and the update is lost."""
+    rng = np.random.default_rng(0)
+    for order in ((1, 0, 2), (2, 1, 0), (0, 2, 1)):
+        values, grads = rng.standard_normal((2, 4, 3, 5)).astype(np.float32)
+        plain = values.copy()
+        p, g = (np.ascontiguousarray(a.transpose(order)).transpose(np.argsort(order)) for a in (values, grads))
+        base = p.base
+        fastopt.Adam(p, 0.1, backend=launching).step(g)
+        fastopt.Adam(plain, 0.1, backend="numpy").step(grads)
+        assert np.shares_memory(p, base)
+        np.testing.assert_array_equal(p, plain)
+
+
+@pytest.mark.parametrize("launching", [*LAUNCHINGS, "numpy"], indirect=True)
+def test_a_step_of_nothing_moves_nothing(launching: str) -> None:
+    """Those who make states before they load them step with gradients of 0 and a learning rate of 0."""
+    for make in (fastopt.Adam, fastopt.AdamW, fastopt.NAdam, fastopt.RMSProp, fastopt.SGD, fastopt.AdaGrad):
+        p = np.array([1.0, -2.0, 0.0, -0.0, 1e-310])
+        opt, before = make(p, 0.0, weight_decay=0.1, backend=launching), p.tobytes()
+        opt.step(np.zeros(5))
+        assert p.tobytes() == before

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
+import zipfile
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import needed
+from tests.documents import ROOT
 
 HEAVY = (
     "numba",
@@ -136,3 +140,32 @@ def test_without_what_was_not_installed(missing: str) -> None:
     if missing != "launcher":
         needed("cython")
     loaded_by(script)
+
+
+ZIPPED = """
+import sys
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
+import numpy as np, fastopt
+assert ".zip" in fastopt.__file__, fastopt.__file__
+print(fastopt.available_backends()["numba"])
+p = np.ones(3)
+opt = fastopt.SGD(p, lr=0.5)
+opt.step(np.ones(3))
+print(opt.backend, p[0])
+try:
+    fastopt.SGD(p, backend="numba")
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def test_in_an_archive_the_numpy_backend_works_and_the_others_say_why(tmp_path: Path) -> None:
+    needed("numba")
+    with zipfile.ZipFile(tmp_path / "fastopt.zip", "w") as archive:
+        for path in sorted((ROOT / "fastopt").rglob("*.py")):
+            archive.write(path, path.relative_to(ROOT))
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "fastopt.zip")}
+    done = subprocess.run([sys.executable, "-P", "-c", ZIPPED], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    reason = "fastopt lies in an archive, where Numba finds no source text to compile"
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [reason, "numpy 0.5", f"backend: 'numba' cannot be used: {reason}"]

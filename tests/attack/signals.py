@@ -33,13 +33,16 @@ def _state(opt: Any) -> list[Any]:
 
 
 def _interrupted(work: Callable[[], Any], after: float) -> bool:
+    """Whether the signal came before the timer was stopped, which may be just after the work is done."""
     try:
-        signal.setitimer(signal.ITIMER_REAL, after)
-        work()
+        try:
+            signal.setitimer(signal.ITIMER_REAL, after)
+            work()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
     except Interrupted:
-        return True
-    finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        return True
     return False
 
 

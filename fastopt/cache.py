@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 import sys
 import tempfile
@@ -74,15 +75,15 @@ def _user_folder() -> Path:
 def store(path: Path, text: str) -> None:
     """Writes a text file whole or not at all; leaves one that already holds the text as it is, with its time stamp."""
     try:
-        if path.read_text(encoding="utf-8") == text:
+        if path.read_bytes() == text.encode():  # bytes: what lies there may be no text any more
             return
     except OSError:
         pass
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, scratch = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    descriptor, scratch = tempfile.mkstemp(prefix=f"{path.stem}.", suffix=".tmp", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode())
         Path(scratch).replace(path)
     except BaseException:  # the disk may be full
         Path(scratch).unlink(missing_ok=True)
@@ -91,7 +92,10 @@ def store(path: Path, text: str) -> None:
 
 @contextmanager
 def locked(beside: Path) -> Iterator[None]:
-    """Waits until no other process is within this for the same path; does without where the system has no such locks."""
+    """Waits until no other process is within this for the same path; does without where the system has no such locks.
+
+    Takes away what one that was killed within it left: files and folders beside the path that are called `STEM.*.tmp*`.
+    """
     path = beside.with_suffix(".lock")
     try:
         import fcntl
@@ -107,6 +111,12 @@ def locked(beside: Path) -> Iterator[None]:
         yield
         return
     try:
+        for left in beside.parent.glob(f"{beside.stem}.*.tmp*"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    left.unlink()
         yield
     finally:
         with suppress(OSError):

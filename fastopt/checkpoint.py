@@ -32,9 +32,16 @@ BEFORE = "fastopt 1"
 
 
 def save(
-    states: Mapping[str, Sequence[NDArray[Any] | None]], rest: Mapping[str, Any], labels: Sequence[str], path: str | os.PathLike[str]
+    states: Mapping[str, Sequence[NDArray[Any] | None]],
+    rest: Mapping[str, Any],
+    labels: Sequence[str],
+    kinds: Sequence[str],
+    path: str | os.PathLike[str],
 ) -> None:
-    """Writes each state by name, one array for each parameter, and what else `Optimizer.state_dict` gives; `labels` name the parameters."""
+    """Writes each state by name, one array for each parameter, and what else `Optimizer.state_dict` gives.
+
+    `labels` name the parameters, and `kinds` say of each its dtype and shape.
+    """
     safetensors = _safetensors()
     tensors: dict[str, Any] = {}
     dtypes: dict[str, str] = {}
@@ -47,7 +54,7 @@ def save(
             if plain.dtype.kind == "V" or plain.dtype.name == "bfloat16":  # not every version of safetensors knows it
                 dtypes[f"{name}.{i}"], plain = plain.dtype.name, plain.view(np.uint16)
             tensors[f"{name}.{i}"] = plain
-    parts = {"states": list(states), "labels": list(labels), "dtypes": dtypes, "rest": rest}
+    parts = {"states": list(states), "labels": list(labels), "kinds": list(kinds), "dtypes": dtypes, "rest": rest}
     metadata = {"format": FORMAT, **{key: json.dumps(value) for key, value in parts.items()}}
     metadata["digest"] = _digest(metadata, tensors)
     target = Path(os.path.realpath(path))  # the file that a link stands for, and not the link
@@ -123,10 +130,10 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def load(path: str | os.PathLike[str], labels: Sequence[str]) -> dict[str, Any]:
+def load(path: str | os.PathLike[str], labels: Sequence[str], kinds: Sequence[str]) -> dict[str, Any]:
     """Reads a file: what `Optimizer.state_dict` gives, but each state as a list with an array, or None, for each parameter.
 
-    Raises ValueError for a file of another kind, or of parameters that are called otherwise.
+    Raises ValueError for a file of another kind, or of parameters that are called otherwise or are of other dtypes and shapes.
     """
     safetensors = _safetensors()
     name_of_file = os.fspath(path)
@@ -142,14 +149,20 @@ def load(path: str | os.PathLike[str], labels: Sequence[str]) -> dict[str, Any]:
     if (kind == FORMAT or "digest" in metadata) and metadata.get("digest") != _digest(metadata, tensors):
         raise ValueError(f"{name_of_file}: it was altered or damaged since it was saved: what it holds does not have its digest")
     try:
-        return _before(metadata, tensors, labels) if kind == BEFORE else _read(metadata, tensors, labels, name_of_file)
+        return _before(metadata, tensors, labels) if kind == BEFORE else _read(metadata, tensors, labels, kinds, name_of_file)
     except (KeyError, TypeError, AttributeError, IndexError, RecursionError, json.JSONDecodeError) as error:  # of a file without a digest
         raise ValueError(f"{name_of_file}: it was altered or damaged since it was saved ({type(error).__name__}: {error})") from error
 
 
-def _read(metadata: Mapping[str, str], tensors: dict[str, Any], labels: Sequence[str], name_of_file: str) -> dict[str, Any]:
+def _read(
+    metadata: Mapping[str, str], tensors: dict[str, Any], labels: Sequence[str], kinds: Sequence[str], name_of_file: str
+) -> dict[str, Any]:
     if json.loads(metadata["labels"]) != list(labels):
         raise ValueError(f"{name_of_file}: expected the states of parameters in the structure of params, received those of others")
+    if "kinds" in metadata:  # a rule may keep no state that would tell; the first files do not say
+        for label, own, found in zip(labels, kinds, json.loads(metadata["kinds"]), strict=True):
+            if found != own:
+                raise ValueError(f"{name_of_file}: expected the states of {label} of {own}, received those of one of {found}")
     for name, dtype in json.loads(metadata["dtypes"]).items():
         tensors[name] = tensors[name].view(STORAGES[dtype].dtype)
     rest = _with_tuples(json.loads(metadata["rest"]))

@@ -273,3 +273,15 @@ def test_a_folder_that_was_filled_and_can_only_be_read_now_is_used(tmp_path: Pat
     found = use_a_rule("numba", tmp_path / "numba" / "cache", before=closed)
     assert found.stdout == "0.75\n"
     assert "are damaged" in found.stderr
+
+
+def test_what_a_killed_process_left_behind_is_taken_away_by_the_next(tmp_path: Path) -> None:
+    others = [tmp_path / "kernel.py", tmp_path / "kernel2.x.tmp", tmp_path / "kernel.seal"]
+    left = [tmp_path / "kernel.abc.tmp", tmp_path / "kernel.update-1.py311.nbi.tmp.0af"]
+    for path in (*others, *left):
+        path.write_text("")
+    (tmp_path / "kernel.folder.tmp").mkdir()
+    (tmp_path / "kernel.folder.tmp" / "kernel.c").write_text("")
+    with cache.locked(tmp_path / "kernel.seal"):
+        assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "kernel.lock"])
+    assert sorted(tmp_path.iterdir()) == sorted(others)

@@ -85,8 +85,18 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeyp
 
 def test_transposed_state_is_stored_in_its_own_order(tmp_path: Path) -> None:
     values = np.arange(6.0).reshape(2, 3).T
-    checkpoint.save({"m": [values]}, {"groups": []}, ["params"], tmp_path / "file")
-    np.testing.assert_array_equal(checkpoint.load(tmp_path / "file", ["params"])["state"]["m"][0], values)
+    checkpoint.save({"m": [values]}, {"groups": []}, ["params"], ["float64 (3, 2)"], tmp_path / "file")
+    np.testing.assert_array_equal(checkpoint.load(tmp_path / "file", ["params"], ["float64 (3, 2)"])["state"]["m"][0], values)
+
+
+@pytest.mark.parametrize("params", [np.ones(4), np.ones(3, np.float32), np.ones((1, 3))])
+def test_a_file_of_a_rule_without_state_knows_what_its_parameters_were(tmp_path: Path, params: Any) -> None:
+    fastopt.SGD(np.ones(3)).save(tmp_path / "file")
+    fastopt.SGD(np.ones(3)).load(tmp_path / "file")
+    opt = fastopt.SGD(params, lr=0.5)
+    with pytest.raises(ValueError, match=r"expected the states of params of float.*, received those of one of float64 \(3,\)"):
+        opt.load(tmp_path / "file")
+    assert opt.lr == 0.5
 
 
 def test_groups_gaps_narrow_states_and_nested_names_come_back(tmp_path: Path) -> None:

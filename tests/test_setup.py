@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import zipfile
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -165,3 +166,10 @@ def test_without_threads_the_kernels_run_in_one_thread(tmp_path: Path) -> None:
         _run(site, refused).strip()
         == "num_threads: expected None or 1 (the launcher of compiled kernels was built without threads), received 2"
     )
+
+
+def test_every_folder_with_code_is_a_package_of_the_wheel() -> None:
+    """An editable installation finds folders that a wheel would leave out."""
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"])
+    found = {path.parent.relative_to(ROOT) for top in ("fastopt", "bench") for path in (ROOT / top).rglob("*.py")}
+    assert {".".join(("fastopt_bench" if path.parts[0] == "bench" else path.parts[0], *path.parts[1:])) for path in found} == listed

@@ -152,7 +152,7 @@ def build_module(name: str, source: str, folder: Path, isa: str) -> ModuleType:
         if not _is_built(folder, name):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                with tempfile.TemporaryDirectory(prefix=f"{name}.", suffix=".tmp", dir=folder) as scratch:
                     _compile(Path(scratch), name, source, isa).replace(folder / _library_name(name))
                 cache.seal(_seal(folder, name), [folder / _library_name(name)])
             except OSError as error:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import importlib.util
 import linecache
+import os
 import shutil
 import sys
 import tempfile
@@ -208,8 +209,9 @@ def _module(name: str, write: Any) -> ModuleType:
             try:
                 if cache.directory() is None:
                     path = _lent(path, text)
-                cache.store(path, text)
-                module = _imported(key, path)
+                with cache.locked(path):
+                    cache.store(path, text)
+                module = _imported(key, path, text)
                 vars(module).update(kept=path, uncached=write(False), entries={})
                 _modules[key] = module
                 return module
@@ -225,15 +227,20 @@ def _lent(path: Path, text: str) -> Path:
     Raises OSError if there is nothing, or something else.
     """
     seal = _seal(path)
-    if path.read_text(encoding="utf-8") != text or not cache.intact(seal, _files(path)):
+    if path.read_bytes() != text.encode() or not cache.intact(seal, _files(path)):
         raise FileNotFoundError(path)
     own = Path(tempfile.mkdtemp(prefix="fastopt-"))
-    atexit.register(shutil.rmtree, own, ignore_errors=True)
+    atexit.register(_take_away, own, os.getpid())
     _seal(own / path.name).parent.mkdir()
     shutil.copy2(path, own)  # with its time, by which Numba knows whether what it kept is of this text
     for file in (seal, *_files(path)):
         shutil.copy2(file, _seal(own / path.name).parent)
     return own / path.name
+
+
+def _take_away(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # and not in a child that was forked, whose parent goes on
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _numba_version() -> str:
@@ -242,13 +249,13 @@ def _numba_version() -> str:
     return str(numba.__version__)
 
 
-def _imported(name: str, path: Path) -> ModuleType:
+def _imported(name: str, path: Path, text: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"fastopt_numba_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # Numba's cache looks a cached function's module up by name
-    spec.loader.exec_module(module)
+    exec(compile(text, path, "exec"), module.__dict__)  # not by the loader, which would run bytecode that lies beside it
     return module
 
 

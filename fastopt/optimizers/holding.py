@@ -219,7 +219,7 @@ class Holding(Attributes):
 
         Raises TypeError or ValueError for a state of another rule, structure, shape or dtype, and for a count of more than 2^62 steps.
         Structures, shapes and dtypes are those of the states: of a rule that keeps none, only the number of parameters can be compared
-        here (a file knows their names too).
+        here (a file knows their names, shapes and dtypes too).
         """
         self._take(state_dict)
 
@@ -251,9 +251,12 @@ class Holding(Attributes):
             uninterrupted([*self._plan.replacing(slots), *copies, count, partial(stays.append, None)])
 
     @in_turn
-    def _snapshot(self) -> tuple[dict[str, list[Any]], dict[str, Any], list[str]]:
-        """Copies of the states, all else, and what the parameters are called."""
-        return self._copied(), self._exported(), list(self._structure.labels("params"))
+    def _snapshot(self) -> tuple[dict[str, list[Any]], dict[str, Any], list[str], list[str]]:
+        """Copies of the states, all else, and what the parameters are called and are."""
+        return self._copied(), self._exported(), list(self._structure.labels("params")), self._kinds()
+
+    def _kinds(self) -> list[str]:
+        return [f"{view.dtype.name} {tuple(view.shape)}" for view in self._views]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes `state_dict()` to a safetensors file, whole or not at all; parameters are not in it.
@@ -264,7 +267,7 @@ class Holding(Attributes):
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Takes over what `save` wrote. Raises TypeError or ValueError, with nothing changed, for a file that does not fit."""
-        found = checkpoint.load(path, list(self._structure.labels("params")))
+        found = checkpoint.load(path, list(self._structure.labels("params")), self._kinds())
         restored = {name: self._structure.restore(values) for name, values in found["state"].items()}
         self.load_state_dict({**found, "state": restored})
 

@@ -25,6 +25,7 @@ __all__ = ["Checked", "checked", "export", "names"]
 
 KEYS = ("steps", "groups", "slots", "state")
 MOST_STEPS = 2**62
+"""More than anybody can make; from there on as many again can be counted in 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Checked:
 
 
 def _steps(value: Any, label: str) -> int:
-    """A number of steps from which on more can be counted, in 64 bits, than anybody can make."""
+    """A number of steps that can be counted on."""
     steps = arguments.whole_number(value, label, 0)
     if steps > MOST_STEPS:
         raise ValueError(f"{label}: expected at most 2^62 steps, received {steps}")

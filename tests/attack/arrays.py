@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import numpy as np
 
+from fastopt.crosscheck import ulp_distance
 from fastopt.storage import STORAGES
 
-__all__ = ["filled", "like", "made", "same_bits", "values_for"]
+__all__ = ["filled", "like", "made", "narrow_there", "same_bits", "values_for"]
 
 SHAPES = ((), (0,), (1,), (3,), (17,), (64,), (2, 3), (5, 1), (4, 0), (3, 4, 5), (257,), (1025,))
 ORDERS = {0: [()], 1: [(0,)], 2: [(0, 1), (1, 0)], 3: [(0, 1, 2), (2, 1, 0), (1, 0, 2)]}
@@ -52,15 +54,9 @@ def same_bits(a: Any, b: Any) -> bool:
     a, b = np.asarray(a), np.asarray(b)
     if a.dtype != b.dtype or a.shape != b.shape:
         return False
-    integers = f"u{a.dtype.itemsize}"
-    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
-    return bool(((a.view(integers) == b.view(integers)) | (np.isnan(a) & np.isnan(b))).all())
+    return ulp_distance(a, b) == 0
 
 
 def narrow_there() -> bool:
     """Whether bfloat16 is a dtype here."""
-    try:
-        STORAGES["bfloat16"].dtype  # noqa: B018
-    except ImportError:
-        return False
-    return True
+    return importlib.util.find_spec(str(STORAGES["bfloat16"].module)) is not None

@@ -125,8 +125,8 @@ def _flipped(at: float) -> Callable[[bytes], bytes]:
 
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "cut": _cut,
     "flipped in the middle": _flipped(0.5),
+    "cut": _cut,
     "empty": lambda content: b"",
     "flipped at the start": _flipped(0.0),
     "flipped at the end": _flipped(1.0),
@@ -138,27 +138,26 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 def damaged_caches(size: float, say: Say) -> Outcome:
     """What was kept and is not what it was is never run: it is compiled again, which is said once where a file was altered."""
     outcome = Outcome()
-    endings = {"numba": (".nbi", ".nbc", ".seal"), "cython": (".so", ".seal")}
-    most = {"numba": max(4, round(16 * size)), "cython": max(1, round(7 * size))}
+    endings = {"numba": (".nbi", ".nbc", ".py", ".seal"), "cython": (".so", ".seal")}
     for backend in (name for name in endings if fastopt.available_backends()[name] is True):
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch, "cache")
             first = use_a_rule(backend, folder)
             outcome.holds((first.stdout, first.stderr) == ("0.75\n", ""), f"{backend}: {first.stderr}")
-            kept = sorted((path for path in folder.rglob("*") if path.suffix in endings[backend]), key=lambda path: path.suffix == ".seal")
-            outcome.holds({path.suffix for path in kept} == set(endings[backend]), f"{backend} keeps {kept}")
-            tried = [(path, name) for name in DAMAGES for path in kept][: most[backend]]
-            for path, name in tried:
-                path.write_bytes(DAMAGES[name](path.read_bytes()))
+            kept = {path.suffix: path for path in folder.rglob("*") if path.suffix in endings[backend]}
+            outcome.holds(set(kept) == set(endings[backend]), f"{backend} keeps {kept}")
+            tried = [(ending, name) for name in DAMAGES for ending in endings[backend]]
+            for ending, name in tried[: max(4, round(len(tried) * size))]:
+                kept[ending].write_bytes(DAMAGES[name](kept[ending].read_bytes()))
                 found = use_a_rule(backend, folder)
-                what = f"{backend}: {path.suffix} {name}"
+                what = f"{backend}: {ending} {name}"
                 outcome.holds(found.stdout == "0.75\n", f"{what}: {found.returncode} {found.stderr[-500:]}")
                 said = "are damaged; compiling them again" in found.stderr
-                outcome.holds(said or path.suffix == ".seal", f"{what}: nothing was said")
-                outcome.counts[f"damaged {'.nb and seal' if backend == 'numba' else '.so and seal'} files"] += 1
+                outcome.holds(said == (ending not in (".py", ".seal")), f"{what}: {found.stderr or 'nothing was said'}")
+                outcome.counts[f"damaged {ending} files"] += 1
             last = use_a_rule(backend, folder)
             outcome.holds((last.stdout, last.stderr) == ("0.75\n", ""), f"{backend}: not mended: {last.stderr}")
-            say(f"damaged caches: {len(tried)} files of {backend}'s")
+            say(f"damaged caches: {dict(outcome.counts)}")
     return outcome
 
 

@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from fastopt.backends import numba_backend
 from fastopt.host import launched
-from fastopt.storage import STORAGES
+from tests.attack.arrays import narrow_there
 from tests.attack.calls import REFUSED, Calls
 from tests.attack.outcome import Outcome, Say
 from tests.attack.subject import COUNTS
@@ -51,7 +51,7 @@ def calls_at_random(size: float, say: Say, first: int = 0) -> Outcome:
         COUNTS.clear()
         REFUSED.clear()
         what: dict[str, Any] = {}
-        if number % 20 == 19 and set(STORAGES) > {"float16"}:
+        if number % 20 == 19 and narrow_there():
             what = {"storages": RARE, "tried": ("momentum", "adam")}
         if number % 2:  # through the threads, however small
             launched.PARALLEL_FROM = launched.WAKE_FROM = numba_backend.PARALLEL_FROM = 0

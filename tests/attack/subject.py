@@ -11,7 +11,7 @@ import numpy as np
 import fastopt
 from fastopt.rules.entry import RULES
 from fastopt.storage import STORAGES
-from tests.attack.arrays import ORDERS, SHAPES, Array, filled, like, made, same_bits, values_for
+from tests.attack.arrays import ORDERS, SHAPES, Array, filled, like, made, narrow_there, same_bits, values_for
 from tests.attack.model import Group, Model, Tensor, defaults
 
 __all__ = ["COUNTS", "KINDS", "Subject", "packed"]
@@ -40,8 +40,7 @@ class Subject:
     tried: ClassVar[tuple[str, ...]] = tuple(RULES)
     storages: ClassVar[tuple[tuple[tuple[str, ...], str | None], ...]] = (
         (("float32", "float64"), None),
-        (("bfloat16", "float32"), None),
-        (("float32",), "bfloat16"),
+        *(((("bfloat16", "float32"), None), (("float32",), "bfloat16")) if narrow_there() else ()),
     )
     """What parameters and gradients may be, and states: here what is compiled ahead, since kernels of others take a compiler's time."""
 

@@ -406,3 +406,13 @@ def test_a_step_of_nothing_moves_nothing(launching: str) -> None:
         opt, before = make(p, 0.0, weight_decay=0.1, backend=launching), p.tobytes()
         opt.step(np.zeros(5))
         assert p.tobytes() == before
+
+
+@pytest.mark.parametrize("launching", [*LAUNCHINGS, "numpy"], indirect=True)
+def test_the_highest_count_that_is_loaded_goes_on(launching: str) -> None:
+    opt = fastopt.Adam(np.ones(3), backend=launching)
+    kept = opt.state_dict()
+    kept["steps"] = kept["slots"][0]["steps"] = 2**62
+    opt.load_state_dict(kept)
+    opt.step(np.ones(3))
+    assert opt.steps == opt.state_dict()["slots"][0]["steps"] == 2**62 + 1

@@ -1,4 +1,4 @@
-"""The checks one by one. (In concert, with everything left as it was: tests/test_bad_calls.py.)"""
+"""The checks one by one. (In concert, with everything left as it was: tests/bad_calls.)"""
 
 from __future__ import annotations
 

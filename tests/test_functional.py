@@ -1,4 +1,4 @@
-"""One step as a function. (By hand: tests/rules; what is refused: tests/test_bad_calls.py.)"""
+"""One step as a function. (By hand: tests/rules; what is refused: tests/bad_calls.)"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "tests/optimizers/test_turns.py": ("fastopt/host/_turn.pyx",),
     "tests/host/test_pool.py": ("fastopt/host/placement.h",),
     # what may be a parameter or a gradient is asked through whoever takes them, and a norm through the steps that clip
-    "tests/test_bad_calls.py": ("fastopt/host/arrays.py",),
+    "tests/bad_calls/test_steps.py": ("fastopt/host/arrays.py",),
     "tests/test_memory.py": ("fastopt/host/memory.py",),
     "tests/test_global_norm.py": ("fastopt/host/norm.py",),
     # texts are there for storages, shares and a plan for groups of parameters

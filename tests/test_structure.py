@@ -1,4 +1,4 @@
-"""Structures: an array, a sequence, a mapping. (What is refused, and how: tests/test_bad_calls.py.)"""
+"""Structures: an array, a sequence, a mapping. (What is refused, and how: tests/bad_calls.)"""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ import pytest
 
 from fastopt.host import arrays
 from fastopt.host.worklist import WorkList
+from tests.bad_calls.arrays import swapped, unaligned
 from tests.host.lists import work_list
-from tests.test_bad_calls import swapped, unaligned
 
 gather = pytest.importorskip("fastopt.host._gather", reason="the compiled gather was not built: no C compiler when fastopt was installed")
 

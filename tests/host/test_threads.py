@@ -1,4 +1,4 @@
-"""How many threads, and several at once: two Python threads that step, forks, spawned processes."""
+"""How many threads, and several at once: Python threads that build and step, and helpers on CPUs of their own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import fastopt
 from fastopt.host import threads
 from tests.conftest import LAUNCHINGS, needed
-from tests.host.processes import PATIENCE, PREAMBLE, WAYS, run
+from tests.host.processes import PATIENCE, PREAMBLE, run
 
 # ruff: noqa: ANN202  -- rules are bare formulas
 
@@ -35,7 +35,7 @@ def test_resolve_takes_the_argument_then_the_environment_then_the_cores(monkeypa
     monkeypatch.setenv("FASTOPT_NUM_THREADS", "")
     assert threads.resolve(None) == threads.available()
     assert threads.resolve(threads.MOST) == threads.MOST
-    # what is refused: tests/test_bad_calls.py
+    # what is refused: tests/bad_calls
 
 
 def test_the_environment_reaches_the_work_list(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,66 +147,11 @@ def test_optimizers_are_built_in_several_threads_at_once(launching: str) -> None
     assert ends == [[-2.0] * 5] * 4
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.parametrize(("backend", "way"), WAYS)
-def test_a_fork_after_parallel_steps_goes_on(backend: str, way: str) -> None:
-    """The parent's threads are not in the child: who waits for them waits for ever, and Numba's workqueue ends the process."""
-    needed(backend)
-    script = """
-    optimizer = walked(backend, 3, num_threads=2)
-    assert optimizer._plan.batches[0].runner.several, "these steps are to be shared out"
-    before = optimizer.params.tobytes()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            for step in range(3, 6):
-                optimizer.step(large(1 + step))
-            fresh = walked(backend, 6, num_threads=2)
-            expected = walked("numpy", 6).params.tobytes()
-            status = 0 if optimizer.params.tobytes() == fresh.params.tobytes() == expected else 3
-        finally:
-            os._exit(status)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, status
-    assert optimizer.params.tobytes() == before
-    for step in range(3, 6):  # and the parent too, in parallel
-        optimizer.step(large(1 + step))
-    assert optimizer.params.tobytes() == walked("numpy", 6).params.tobytes()
-    print("same bits")
-    """
-    assert run(PREAMBLE + textwrap.dedent(script), backend, way) == "same bits\n"
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are counted in /proc")
-@pytest.mark.parametrize("backend", ["cython", "numba"])
-def test_a_forked_child_gets_helpers_of_its_own(backend: str) -> None:
-    """The pool forgets those of the parent: without that it would count on threads that are not there."""
-    needed("cython")
-    needed(backend)
-    script = """
-    optimizer = walked(backend, 3, num_threads=3)
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            before = len(os.listdir("/proc/self/task"))
-            optimizer.step(large(9))
-            # no more than can have a CPU each
-            status = 0 if (before, len(os.listdir("/proc/self/task"))) == (1, min(3, fastopt.host.threads.available())) else 2
-        finally:
-            os._exit(status)
-    _, status = os.waitpid(child, 0)
-    print(os.waitstatus_to_exitcode(status))
-    """
-    assert run(PREAMBLE + textwrap.dedent(script), backend, "launcher") == "0\n"
-
-
 @pytest.mark.alone
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lets threads be placed")
 @pytest.mark.skipif(threads.available() < 2, reason="a helper has a CPU of its own where there are two")
 def test_helpers_keep_off_the_callers_cpu_and_within_the_allowed_ones() -> None:
-    """On this machine as it is; on others that are made up: tests/backends/test_pool.py."""
+    """On this machine as it is; on others that are made up: tests/host/test_pool.py."""
     needed("cython")
     script = """
     import threading, time
@@ -245,39 +190,6 @@ def test_helpers_keep_off_the_callers_cpu_and_within_the_allowed_ones() -> None:
     assert run(PREAMBLE + textwrap.dedent(script), "cython", "launcher") == "placed\n"
 
 
-@pytest.mark.parametrize(("backend", "way"), WAYS)
-def test_a_spawned_process_steps_in_parallel(backend: str, way: str) -> None:
-    """Through a file, since a spawned child imports the main module; the optimizer is sent as it stands."""
-    needed(backend)
-    script = """
-    import multiprocessing, pathlib, tempfile
-    if __name__ == "__main__":
-        with tempfile.TemporaryDirectory() as folder:
-            sys.path.insert(0, folder)
-            pathlib.Path(folder, "in_the_child.py").write_text('''
-    import numpy as np
-    def prepare(way):  # before the optimizer arrives
-        from fastopt.backends import numba_backend
-        from fastopt.host import launched
-        launched.PARALLEL_FROM = launched.WAKE_FROM = numba_backend.PARALLEL_FROM = 0
-        if way == "prange":
-            launched._launch = None
-    def go_on(optimizer):
-        for step in range(3, 6):
-            optimizer.step(np.random.default_rng(1 + step).standard_normal(150_000).astype(np.float32))
-        return optimizer.params.tobytes(), optimizer.steps
-    ''')
-            import in_the_child
-            optimizer = walked(backend, 3, num_threads=2)
-            with multiprocessing.get_context("spawn").Pool(1, in_the_child.prepare, (way,)) as pool:
-                end, steps = pool.apply(in_the_child.go_on, (optimizer,))
-            assert steps == 6 and optimizer.steps == 3
-            assert end == walked("numpy", 6).params.tobytes()
-            print("same bits")
-    """
-    assert run(textwrap.dedent(PREAMBLE) + textwrap.dedent(script), backend, way) == "same bits\n"
-
-
 def test_numbas_workqueue_layer_is_entered_by_one_thread_at_a_time() -> None:
     """It is what Numba takes where there is neither TBB nor OpenMP, and it ends the process when two threads call in."""
     needed("numba")
@@ -308,22 +220,6 @@ def test_numbas_workqueue_layer_is_entered_by_one_thread_at_a_time() -> None:
     assert run(text, "numba", "prange", NUMBA_THREADING_LAYER="workqueue") == "same bits\n"
 
 
-def test_forked_is_of_this_process() -> None:
-    assert threads.forked() is False
-    if not hasattr(os, "fork"):
-        pytest.skip("this system has no fork")
-    script = """
-    import os
-    from fastopt.host import threads
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if threads.forked() else 1)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0 and not threads.forked()
-    """
-    run(script)
-
-
 @pytest.mark.usefixtures("threads_for_all_sizes")
 @pytest.mark.parametrize("launching", ["numba", "numba's prange"], indirect=True)
 def test_a_step_leaves_the_callers_thread_count_alone(launching: str) -> None:
@@ -337,28 +233,3 @@ def test_a_step_leaves_the_callers_thread_count_alone(launching: str) -> None:
         assert numba.get_num_threads() == 1
     finally:
         numba.set_num_threads(before)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-@pytest.mark.parametrize(("backend", "way"), WAYS)
-def test_a_fork_from_a_second_thread_goes_on(backend: str, way: str) -> None:
-    needed(backend)
-    script = """
-    import threading
-    optimizer, found = walked(backend, 3, num_threads=2), []
-    def forks():
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                optimizer.step(large(4))
-                status = 0 if optimizer.params.tobytes() == walked("numpy", 4).params.tobytes() else 3
-            finally:
-                os._exit(status)
-        found.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    second = threading.Thread(target=forks)
-    second.start()
-    second.join()
-    print(found)
-    """
-    assert run(PREAMBLE + textwrap.dedent(script), backend, way) == "[0]\n"

@@ -19,7 +19,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "tests/test_global_norm.py": ("fastopt/host/norm.py",),
     # texts are there for storages, shares and a plan for groups of parameters
     "tests/test_storage.py": ("fastopt/storage/bits.py",),
-    "tests/optimizers/test_groups.py": ("fastopt/plan.py", "fastopt/optimizers/holding.py", "fastopt/optimizers/shares.py"),
+    "tests/optimizers/test_groups.py": ("fastopt/plan.py", "fastopt/optimizers/shares.py"),
     "tests/test_checkpoint.py": ("fastopt/optimizers/state_dict.py",),
     # what a rule and its arguments are is asked of those that are entered, and classes of their families
     "tests/rules/test_entry.py": ("fastopt/rules/domain.py", "fastopt/rules/update.py"),

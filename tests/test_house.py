@@ -23,12 +23,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "tests/test_checkpoint.py": ("fastopt/optimizers/state_dict.py",),
     # what a rule and its arguments are is asked of those that are entered, and classes of their families
     "tests/rules/test_entry.py": ("fastopt/rules/domain.py", "fastopt/rules/update.py"),
-    "tests/rules/test_family.py": (
-        "fastopt/optimizers/adagrad.py",
-        "fastopt/optimizers/construction.py",
-        "fastopt/optimizers/documents.py",
-        "fastopt/optimizers/nadam.py",
-    ),
+    "tests/rules/test_family.py": ("fastopt/optimizers/adagrad.py", "fastopt/optimizers/nadam.py"),
     # these take a device, and run once on each stand-in for one
     "tests/cuda/test_on_device.py": ("fastopt/backends/cuda_backend.py", "fastopt/cuda/memory.py", "fastopt/cuda/driver/memory.py"),
     # these are looked at in what is compiled of them, and through the work list

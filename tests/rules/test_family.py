@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,20 +9,16 @@ import numpy as np
 import pytest
 
 import fastopt
-from fastopt import optimizers
 from fastopt.optimizers import documents
-from fastopt.optimizers.construction import OPTIONS
 from fastopt.rules.domain import FLAG, Choice, Hyperparameter, Interval
 from fastopt.rules.entry import COPY, RULES, Rule
 from fastopt.rules.family import COMMON, FAMILIES, Family, forms_of
 from fastopt.settings import Settings
-from tests.documents import ROOT
 
 # ruff: noqa: ANN202  -- rules are bare formulas
 # mypy: disable-error-code="no-untyped-def"
 
 EVERY = [pytest.param(family, id=family.name) for family in FAMILIES.values()]
-CLASSES = [pytest.param(cls, family, id=cls.__name__) for cls, family in documents.named()]
 CONVENTIONS = [pytest.param(f, name, id=f"{f.name}, {name}") for f in FAMILIES.values() for name in f.conventions]
 
 
@@ -196,58 +191,7 @@ def test_configure_goes_over_to_another_form_with_the_states_that_both_keep(back
     assert back == plain
 
 
-# ------------------------------------------------------------------------------------------------------- classes and hints
-
-
-@pytest.mark.parametrize(("cls", "family"), CLASSES)
-def test_a_classs_signature_is_its_familys(cls: type[fastopt.Optimizer], family: Family) -> None:
-    parameters = inspect.signature(cls).parameters
-    assert list(parameters) == [
-        "params",
-        *sorted(family.arguments, key=lambda n: family.arguments[n].keyword_only),
-        *OPTIONS,
-    ]
-    for name, argument in family.arguments.items():
-        assert parameters[name].default == argument.default
-        kind = inspect.Parameter.KEYWORD_ONLY if argument.keyword_only else inspect.Parameter.POSITIONAL_OR_KEYWORD
-        assert parameters[name].kind is kind
-    assert cls.__doc__ is not None
-    assert all(name in cls.__doc__ or name in (cls.__mro__[1].__doc__ or "") for name in family.arguments)
-
-
-def test_what_type_checkers_read_is_what_there_is() -> None:
-    assert (ROOT / documents.STUB).read_text() == documents.stub()
-
-
-def test_the_readmes_table_is_what_there_is() -> None:
-    text = (ROOT / "README.md").read_text()
-    assert documents.replaced(text) == text
-    for cls in optimizers.__all__:
-        assert f"| `{cls}` |" in text
-
-
-def test_arguments_by_position() -> None:
-    optimizer = fastopt.Adam(np.ones(2), 0.5, (0.25, 0.5), 0.125, True, backend="numpy")
-    assert (optimizer.lr, optimizer.rule.name) == (0.5, "amsgrad")
-    with pytest.raises(
-        TypeError, match=r"^Adam: expected at most 5 arguments by position \(params, lr, betas, eps, amsgrad\), received 6$"
-    ):
-        fastopt.Adam(np.ones(2), 0.5, (0.25, 0.5), 0.125, True, 0.0)  # type: ignore[call-arg,misc]
-    with pytest.raises(TypeError, match=r"^lr: received by position and by name$"):
-        fastopt.Adam(np.ones(2), 0.5, lr=0.5)  # type: ignore[misc]
-
-
-def test_a_class_of_ones_own() -> None:
-    class Mine(fastopt.Adam):
-        def __init__(self, params: Any) -> None:
-            super().__init__(params, 0.5, backend="numpy")
-
-    class Plain(fastopt.SGD):
-        """Takes what SGD takes."""
-
-    assert Mine(np.ones(2)).lr == 0.5
-    assert Plain(np.ones(2), momentum=0.5).rule.name == "momentum"
-
+# ------------------------------------------------------------------------------------------------------------------ hints
 
 HINTS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (fastopt.Adam, {"learning_rate": 0.1}, "`lr`"),

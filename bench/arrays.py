@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GPT2_SMALL", "at_page_start", "filled", "gpt2_shapes", "random_arrays"]
+__all__ = ["GPT2_SMALL", "Array", "at_page_start", "filled", "gpt2_shapes", "random_arrays"]
 
-Array = NDArray[Any]
+Array: TypeAlias = NDArray[Any]
 PAGE = 4096
 
 GPT2_SMALL = {"vocabulary": 50257, "context": 1024, "width": 768, "layers": 12}

@@ -4,47 +4,22 @@
 
 Parameters are a list of arrays [W1, b1, W2, b2, ...], W of shape (inputs, outputs). Gradients are new arrays at every
 step, as NumPy's operators make them; nothing is reused between steps. Everything is computed in the parameters' dtype.
+
+It has what every perceptron has and nothing to switch on: `bench.layered` is the one with batch normalization, dropout and the rest.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-__all__ = ["Array", "LossName", "Network", "mean_squared_error", "softmax_cross_entropy"]
+from .arrays import Array
+from .initial import initial_weights
+from .losses import LOSSES, LossName
 
-Array: TypeAlias = NDArray[Any]
-LossName: TypeAlias = Literal["cross_entropy", "squared_error"]
-
-
-def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
-    """The mean of -log(softmax(logits)[label]) over the samples, and its gradient (softmax - one-hot) / samples.
-
-    `logits` has shape (samples, classes), `labels` are integers of shape (samples,). The largest logit of each sample
-    is taken off first, so no exponential overflows and no logarithm meets zero.
-    """
-    samples = np.arange(len(labels))
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    exponentials = np.exp(shifted)
-    totals = exponentials.sum(axis=1, keepdims=True)
-    loss = np.mean(np.log(totals[:, 0]) - shifted[samples, labels])
-    gradient = exponentials / totals
-    gradient[samples, labels] -= 1.0
-    gradient /= len(labels)
-    return float(loss), gradient
-
-
-def mean_squared_error(outputs: Array, targets: Array) -> tuple[float, Array]:
-    """The mean of (outputs - targets)^2 over all elements, and its gradient 2 (outputs - targets) / elements."""
-    errors = outputs - targets
-    loss = np.mean(errors * errors)
-    return float(loss), errors * (2.0 / errors.size)
-
-
-LOSSES = {"cross_entropy": softmax_cross_entropy, "squared_error": mean_squared_error}
+__all__ = ["Network"]
 
 
 @dataclass(frozen=True)
@@ -60,16 +35,13 @@ class Network:
     def initial_params(self, seed: int, dtype: DTypeLike = np.float32) -> list[Array]:
         """[W1, b1, W2, b2, ...]: the same values for the same seed, biases zero.
 
-        Weights are normal with variance 2 / inputs before a rectifier (He et al., ICCV 2015) and
-        2 / (inputs + outputs) in the last layer, which has none (Glorot and Bengio, AISTATS 2010: "Xavier").
+        Weights are normal, He's before a rectifier and Xavier's in the last layer, which has none (`bench.initial`).
         """
         generator = np.random.default_rng(seed)
         params: list[Array] = []
-        for layer, (inputs, outputs) in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
+        for layer, shape in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
             rectified = layer < len(self.sizes) - 2
-            variance = 2.0 / inputs if rectified else 2.0 / (inputs + outputs)
-            weights = generator.standard_normal((inputs, outputs)) * np.sqrt(variance)
-            params += [weights.astype(dtype), np.zeros(outputs, dtype)]
+            params += [initial_weights(generator, shape, "he" if rectified else "xavier", dtype=dtype), np.zeros(shape[1], dtype)]
         return params
 
     def loss_and_gradients(self, params: list[Array], x: Array, y: Array) -> tuple[float, list[Array]]:

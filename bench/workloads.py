@@ -16,7 +16,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .networks import Array, LossName, Network
+from .arrays import Array
+from .layered import Layered, Run
+from .losses import LossName
+from .networks import Network
 
 __all__ = ["WORKLOADS", "Rows", "Workload", "china", "digits", "endless_mini_batches", "mini_batches", "steps_per_epoch"]
 
@@ -27,6 +30,9 @@ FREQUENCIES = 32
 
 FREQUENCY_SCALE = 10.0
 """Standard deviation of the frequencies in periods a picture; Tancik et al. find 10 about right for photographs."""
+
+DROPOUT, L2 = 0.2, 1e-4
+"""Of the network with all parts: the share of hidden units that is dropped, and the factor of the penalty on weights."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,10 @@ class Workload:
     def network(self, hidden: tuple[int, ...]) -> Network:
         """The perceptron with these hidden layers that fits the data."""
         return Network((self.x.shape[1], *hidden, self.outputs), self.loss)
+
+    def network_of_all_parts(self, hidden: tuple[int, ...]) -> Run:
+        """The same with batch normalization, dropout and L2, at its beginning."""
+        return Run(Layered((self.x.shape[1], *hidden, self.outputs), self.loss, batch_norm=True, dropout=DROPOUT, l2=L2))
 
 
 @cache

@@ -1,15 +1,16 @@
-"""The benchmark's perceptron: is it one? Gradients against finite differences, and losses against values known by hand."""
+"""The benchmark's perceptron: is it one? Gradients against finite differences; its losses are in test_losses."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import DTypeLike
 
-from bench.networks import LossName, Network, mean_squared_error, softmax_cross_entropy
+from bench.losses import LossName
+from bench.networks import Network
+from tests.bench.watched import Watched
 
 HIDDEN = [(), (5,), (6, 4)]
 
@@ -45,25 +46,6 @@ def test_gradients_are_the_losses_slope(hidden: tuple[int, ...], loss: LossName)
         np.testing.assert_allclose(g, slopes, rtol=1e-6, atol=1e-9)
 
 
-def test_cross_entropy_by_hand() -> None:
-    loss, gradient = softmax_cross_entropy(np.log(np.array([[1.0, 2.0, 1.0], [3.0, 1.0, 4.0]])), np.array([1, 0]))
-    assert loss == pytest.approx((math.log(2) + math.log(8 / 3)) / 2)
-    np.testing.assert_allclose(gradient, np.array([[0.25, -0.5, 0.25], [-0.625, 0.125, 0.5]]) / 2)
-
-
-def test_mean_squared_error_by_hand() -> None:
-    loss, gradient = mean_squared_error(np.array([[1.0, 2.0], [0.0, -1.0]]), np.array([[0.0, 2.0], [2.0, 0.0]]))
-    assert loss == 1.5
-    np.testing.assert_array_equal(gradient, [[0.5, 0.0], [-1.0, -0.5]])
-
-
-def test_huge_logits_neither_overflow_nor_vanish() -> None:
-    with np.errstate(over="raise", invalid="raise", divide="raise"):
-        loss, gradient = softmax_cross_entropy(np.array([[1e4, 0.0, -1e4]], np.float32), np.array([1]))
-    assert loss == 1e4
-    np.testing.assert_array_equal(gradient, np.array([[1, -1, 0]], np.float32))
-
-
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
 @pytest.mark.parametrize("samples", [1, 7])
 def test_shapes_and_dtype(loss: LossName, samples: int) -> None:
@@ -77,18 +59,7 @@ def test_shapes_and_dtype(loss: LossName, samples: int) -> None:
     assert all(g.flags.c_contiguous for g in gradients), "fastopt takes C-contiguous gradients"
 
 
-def test_every_operation_stays_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An operation in float64 whose result is rounded back would not show in the dtypes of the results."""
-
-    class Watched(np.ndarray):
-        def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: tuple[Any, ...] = (), **kwargs: Any) -> Any:
-            plain = [a.view(np.ndarray) if isinstance(a, Watched) else a for a in inputs]
-            if out:
-                kwargs["out"] = tuple(a.view(np.ndarray) if isinstance(a, Watched) else a for a in out)
-            result = getattr(ufunc, method)(*plain, **kwargs)
-            assert result.dtype in (np.float32, np.bool_), f"{ufunc.__name__} computed in {result.dtype}"
-            return result.view(Watched) if isinstance(result, np.ndarray) else result
-
+def test_every_operation_stays_float32() -> None:
     for loss in ("cross_entropy", "squared_error"):
         network = Network((4, 6, 3), loss)
         x, y = _data(loss, np.float32)

@@ -47,10 +47,10 @@ def mark(row: Row, name: str) -> str:
     return " ~" if row.noisy(name) else ""
 
 
-def timing(row: Row) -> list[str]:
-    """The subject's time and its quartiles."""
-    quartiles = " to ".join(time_of(x) for x in np.percentile(row.seconds[row.subject], [25, 75]))
-    return [time_of(row.median()) + mark(row, row.subject), quartiles]
+def timing(row: Row, name: str | None = None) -> list[str]:
+    """A contender's time and its quartiles; the subject's where none is named."""
+    quartiles = " to ".join(time_of(x) for x in np.percentile(row.times(name or row.subject), [25, 75]))
+    return [time_of(row.median(name)) + mark(row, name or row.subject), quartiles]
 
 
 def machine(record: Record, first: Sequence[tuple[str, str]], when: str) -> str:

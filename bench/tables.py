@@ -60,10 +60,11 @@ def every_step(record: Record) -> str:
     """All rows of the step's benchmark."""
     body = []
     for r in record.group("step"):
-        percent = r.percent_of_ceiling()
-        cells = [r["rule"], r["backend"], r["dtype"], r["label"], _where(r, record.machine["caches"]), *timing(r)]
-        cells += [f"{r['elements'] / r.median() / 1e6:,.0f}", f"{r.gigabytes_per_second():.1f}"]
-        body.append([*cells, f"{percent:.0f}" if percent is not None else "-", r.limit() or "-", r["threads"]])
+        for name in r.steps:
+            percent = r.percent_of_ceiling(name)
+            cells = [r["rule"], name, r["dtype"], r["label"], _where(r, record.machine["caches"]), *timing(r, name)]
+            cells += [f"{r['elements'] / r.median(name) / 1e6:,.0f}", f"{r.gigabytes_per_second(name):.1f}"]
+            body.append([*cells, f"{percent:.0f}" if percent is not None else "-", r.limit() or "-", r["threads"]])
     head = ["rule", "backend", "dtype", "parameters", "working set", "step", "quartiles"]
     return or_none([*head, "M parameters/s", "GB/s", "% of ceiling", "which", "threads"], body)
 
@@ -91,7 +92,7 @@ def training(record: Record) -> str:
             median = float(np.median(seconds))
             body.append(
                 [
-                    r["workload"],
+                    r["workload"] + ", all parts" * (r.info.get("sweep") == "parts"),
                     r["width"],
                     f"{r['parameters']:,}",
                     f"{r['batch']:,}",

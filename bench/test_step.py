@@ -1,4 +1,7 @@
-"""The update step: every rule, backend and dtype over parameter sizes and many-tensor lists, each beside the traffic ceiling."""
+"""The update step: every rule, backend and dtype over parameter sizes and many-tensor lists, each beside the ceilings.
+
+Textbook NumPy, the reference, stands beside NumPy in place where that has the rule (`bench.in_place`).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from fastopt.crosscheck import Case, compare
 from .arrays import gpt2_shapes, random_arrays
 from .ceiling import ceilings
 from .ceiling import names as ceiling_names
+from .in_place import IN_PLACE, NAME, InPlace
 from .interleave import Contender, interleave
 from .ours import REFERENCE
 from .records import Row, row_of
@@ -31,6 +35,7 @@ LISTS: dict[str, dict[str, list[Any]]] = {
     "quick": {"1,000 x 1,000": [1_000] * 1_000, "GPT-2 small / 4": gpt2_shapes(4)},
     "full": {"1,000 x 1,000": [1_000] * 1_000, "GPT-2 small / 4": gpt2_shapes(4), "GPT-2 small": gpt2_shapes(1)},
 }
+LR = 1e-4
 BUDGET = {"smoke": 0.01, "quick": 0.06, "full": 0.6}
 """Seconds of timing a cell."""
 
@@ -45,9 +50,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for label in _workloads(profile)
         for rule in RULES
         for backend in BACKENDS
-        for contender in (backend, *ceiling_names(rule, backend))
+        for contender in contenders(rule, backend)
     ]
     metafunc.parametrize(("rule", "backend", "dtype", "label", "contender"), cells)
+
+
+def contenders(rule: str, backend: str) -> list[str]:
+    """Who makes steps in a cell, the backend first, and the ceilings."""
+    beside = [NAME] if backend == REFERENCE and rule in IN_PLACE else []
+    return [backend, *beside, *ceiling_names(rule, backend)]
 
 
 @lru_cache(maxsize=1)
@@ -66,6 +77,18 @@ def _verify(rule: str, backend: str, dtype: str) -> None:
     """Before anything is timed: what is fast and wrong has no time."""
     distance = compare(RULES[rule], backend, np.dtype(dtype), Case("defaults", {}), steps=2)
     assert distance == 0, f"{rule}, {backend}, {dtype}: {distance} ULP from the reference"
+    if NAME in contenders(rule, backend):
+        _verify_in_place(rule, dtype)
+
+
+def _verify_in_place(rule: str, dtype: str) -> None:
+    params, *grads = (random_arrays([100, 1_000], dtype, seed) for seed in (0, 2, 4))
+    expected = [p.copy() for p in params]
+    reference, in_place = fastopt.Optimizer(expected, RULES[rule], LR, backend=REFERENCE), InPlace(params, rule, LR)
+    for each in grads:
+        reference.step(each)
+        in_place.step(each)
+    assert all(map(np.array_equal, params, expected)), f"{rule}, {dtype}: {NAME} differs from the reference"
 
 
 @replayed
@@ -81,11 +104,15 @@ def _measured(profile: str, threads: int, rule: str, backend: str, dtype: str, l
     shapes = _workloads(profile)[label]
     params, grads = _arrays(profile, label, dtype)
     entry = RULES[rule]
-    opt = fastopt.Optimizer(params, entry, 1e-4, backend=backend, num_threads=None if backend == REFERENCE else threads)
+    opt = fastopt.Optimizer(params, entry, LR, backend=backend, num_threads=None if backend == REFERENCE else threads)
     elements = sum(math.prod(s) if isinstance(s, tuple) else s for s in shapes)
-    contenders = {backend: Contender(lambda: opt.step(grads)), **ceilings(rule, backend, elements, dtype, threads)}
+    timed = {backend: Contender(lambda: opt.step(grads))}
+    if NAME in contenders(rule, backend):
+        in_place = InPlace(params, rule, LR)
+        timed[NAME] = Contender(lambda: in_place.step(grads))
+    timed |= ceilings(rule, backend, elements, dtype, threads)
     return row_of(
-        interleave(contenders, BUDGET[profile]),
+        interleave(timed, BUDGET[profile]),
         group="step",
         rule=rule,
         backend=backend,

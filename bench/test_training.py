@@ -1,8 +1,9 @@
 """Training on real data: what the update costs inside a whole step, over mini-batch sizes and widths.
 
 The same network is trained from the same start over the same mini-batches several times, each time with Adam on another
-backend. The runs take turns in blocks of steps, all in one process, so a speed-up is a ratio of two neighbouring blocks.
-A step is all that a user waits for: fetching the mini-batch, forward, backward and `opt.step`, which is timed on its own too.
+backend, or with NumPy's at its best. The runs take turns in blocks of steps, all in one process, so a speed-up is a ratio of
+two neighbouring blocks. A step is all that a user waits for: fetching the mini-batch, forward, backward and `opt.step`, which
+is timed on its own too.
 
 The runs must stay the same bits: every loss, and every parameter at the end. That asks the same of what is not fastopt's.
 NumPy's and OpenBLAS's results here do not depend on where a fresh array happens to lie: measured over the products and
@@ -19,8 +20,11 @@ from one moment to the next.
 
 The reference is textbook NumPy, a new array for every operation. From some hundred KiB an array on, most of its time may
 go to the system: glibc hands freed memory back and takes it again, page by page (at 512 x 512: 1,000 page faults a step,
-four fifths of the update). An Adam written with `out=` and kept buffers has none of them and took a quarter of the time;
-so a speed-up here is one over NumPy as it is usually written, not over the best that NumPy can do.
+four fifths of the update). So a speed-up over it is one over NumPy as it is usually written; beside it stands the best that NumPy can
+do, with `out=` and kept buffers (`bench.in_place`).
+
+The network of most cells is plain. Those of the sweep "parts" have batch normalization, dropout and L2 (`bench.layered`), at
+mini-batches of 64, beside the plain cells of the same widths: in a step that does more, the update is less of it.
 """
 
 from __future__ import annotations
@@ -39,7 +43,10 @@ import fastopt
 from fastopt import backends
 from fastopt.host.launched import round_trip
 
+from .arrays import Array
+from .in_place import NAME, InPlace
 from .interleave import in_turns, without_collector
+from .layered import Run
 from .networks import Network
 from .ours import REFERENCE
 from .records import Row
@@ -50,10 +57,13 @@ SEED = 0
 ALL_ROWS, CURVE_POINTS = -1, 40
 """A full batch, whatever the number of samples; the most points that a recorded loss curve has."""
 
+PARTS = "parts"
+"""The sweep of cells whose network has all parts."""
+
 
 @dataclass(frozen=True)
 class Cell:
-    """One network and mini-batch size. `sweep` says which of the two is varied along the row's neighbours."""
+    """One network and mini-batch size. `sweep` says which of the two is varied along the row's neighbours, or that it has all parts."""
 
     workload: str
     hidden: tuple[int, ...]
@@ -61,7 +71,12 @@ class Cell:
     sweep: str = "batch"
 
     def __str__(self) -> str:
-        return f"{self.workload}-{'x'.join(map(str, self.hidden))}-batch{'full' if self.batch == ALL_ROWS else self.batch}"
+        label = f"{self.workload}-{'x'.join(map(str, self.hidden))}-batch{'full' if self.batch == ALL_ROWS else self.batch}"
+        return f"{label}-{PARTS}" if self.sweep == PARTS else label
+
+    def network(self, workload: Workload) -> Network | Run:
+        """What is trained, at its beginning: each training has its own."""
+        return workload.network_of_all_parts(self.hidden) if self.sweep == PARTS else workload.network(self.hidden)
 
 
 @dataclass(frozen=True)
@@ -83,17 +98,24 @@ def _widths(*widths: int) -> list[Cell]:
     return [Cell("digits", (width, width), 16, sweep="width") for width in widths]
 
 
-SMOKE = [Cell("digits", (128, 128), 16), Cell("china", (64, 64), 1024)]
+def _of_all_parts(*widths: int) -> list[Cell]:
+    """Beside the digits' plain cells at batch 64."""
+    return [Cell("digits", (width, width), 64, sweep=PARTS) for width in widths]
+
+
+SMOKE = [Cell("digits", (128, 128), 16), Cell("china", (64, 64), 1024), *_of_all_parts(64)]
 QUICK = [
     *_batches("digits", (128, 128), 1, 16, 64, 256, ALL_ROWS),
     *_batches("digits", (512, 512), 1, 4, 16, 64, 256, ALL_ROWS),
     *_widths(32, 1024),
+    *_of_all_parts(128, 512),
     *_batches("china", (64, 64), 1, 64, 1024, 16384, ALL_ROWS),
 ]
 FULL = [
     *_batches("digits", (128, 128), 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, ALL_ROWS),
     *_batches("digits", (512, 512), 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, ALL_ROWS),
     *_widths(32, 64, 256, 1024, 2048),
+    *_of_all_parts(32, 128, 512, 1024),
     *_batches("china", (64, 64), 1, 16, 64, 256, 1024, 4096, 16384, 65536, ALL_ROWS),
     *_batches("china", (256, 256), 1, 16, 64, 256, 1024, 4096, 16384, 65536, ALL_ROWS),
 ]
@@ -114,10 +136,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _contenders(*, every: bool) -> list[str]:
-    """The backends to train with: what "auto" picks first, then the reference, then, if asked for, the others that are there."""
+    """Who updates: the backend that "auto" picks first, then the reference, NumPy in place, and, if asked for, the other backends."""
     picked = fastopt.Adam(np.zeros(1, np.float32)).backend
     others = [name for name in backends.on_host() if every and name not in (REFERENCE, picked)]
-    return [picked, REFERENCE, *others] if picked != REFERENCE else [REFERENCE]
+    return [picked, REFERENCE, NAME, *others] if picked != REFERENCE else [REFERENCE]
 
 
 @dataclass
@@ -125,16 +147,17 @@ class Training:
     """One run: its own parameters and optimizer, and its own walk over the same mini-batches as every other run."""
 
     workload: Workload
-    network: Network
+    network: Network | Run
     batch: int
-    backend: str
+    contender: str
     losses: list[float] = field(default_factory=list)
     step_seconds: list[float] = field(default_factory=list)
     update_seconds: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.params = self.network.initial_params(SEED)
-        self.optimizer = fastopt.Adam(self.params, backend=self.backend)
+        self.params: Any = self.network.initial_params(SEED)
+        self.arrays: list[Array] = list(self.params.values()) if isinstance(self.params, dict) else self.params
+        self.optimizer: Any = InPlace(self.params) if self.contender == NAME else fastopt.Adam(self.params, backend=self.contender)
         self.mini_batches = endless_mini_batches(self.workload.samples, self.batch, SEED)
 
     def block(self, steps: int) -> None:
@@ -163,9 +186,8 @@ def test_training(benchmark: Any, figures: Figures, profile: str, cell: Cell, co
 def _measured(effort: Effort, cell: Cell) -> Row:
     workload = WORKLOADS[cell.workload]()
     batch = workload.samples if cell.batch == ALL_ROWS else cell.batch
-    network = workload.network(cell.hidden)
     names = _contenders(every=cell in effort.every_backend)
-    trainings = {name: Training(workload, network, batch, name) for name in names}
+    trainings = {name: Training(workload, cell.network(workload), batch, name) for name in names}
 
     distances = []
     with without_collector():
@@ -180,7 +202,7 @@ def _measured(effort: Effort, cell: Cell) -> Row:
         assert training.losses == reference.losses, f"{name}: other losses than the reference"
         assert _bits(training) == _bits(reference), f"{name}: other parameters than the reference"
     assert all(map(math.isfinite, reference.losses))
-    assert all(p.dtype == np.float32 for p in reference.params)
+    assert all(p.dtype == np.float32 for p in reference.arrays)
 
     about = {
         "group": "training",
@@ -191,7 +213,7 @@ def _measured(effort: Effort, cell: Cell) -> Row:
         "layers": len(cell.hidden),
         "batch": batch,
         "samples": workload.samples,
-        "parameters": sum(p.size for p in reference.params),
+        "parameters": sum(p.size for p in reference.arrays),
         "steps_per_round": steps,
         "steps_timed": steps * rounds,
         "steps_per_epoch": steps_per_epoch(workload.samples, batch),
@@ -231,7 +253,7 @@ def _block_of_each(trainings: list[Training], steps: int) -> float:
 
 
 def _bits(training: Training) -> list[bytes]:
-    return [p.tobytes() for p in training.params]
+    return [p.tobytes() for p in training.arrays]
 
 
 def _curve(losses: list[float]) -> dict[str, list[float]]:
@@ -246,6 +268,7 @@ def _curve(losses: list[float]) -> dict[str, list[float]]:
 
 def _denormal_share(training: Training) -> float:
     """The part of the state that has decayed to denormal numbers (units that no sample reaches): these cost extra in any update."""
-    arrays = [np.abs(array) for values in training.optimizer.state_dict()["state"].values() for array in values]
+    states = training.optimizer.state_dict()["state"].values()
+    arrays = [np.abs(array) for values in states for array in (values.values() if isinstance(values, dict) else values)]
     denormal = sum(np.count_nonzero((array > 0) & (array < np.finfo(array.dtype).smallest_normal)) for array in arrays)
     return float(denormal / sum(array.size for array in arrays))

@@ -37,7 +37,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "bench/conftest.py",
         "bench/report.py",
         "bench/test_first_step.py",
-        "bench/test_training.py",
     ),
     # pages are made of these, and peers of arrays of whoever's
     "tests/bench/test_tables.py": ("bench/drawing.py", "bench/markdown.py", "bench/ours.py"),
@@ -45,6 +44,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "bench/peers/apex.py",
         "bench/peers/cupy.py",
         "bench/peers/deepspeed.py",
+        "bench/peers/numpy_in_place.py",
         "bench/peers/optax.py",
         "bench/peers/peer.py",
         "bench/peers/pytorch.py",

@@ -28,12 +28,12 @@ def _values(dtype: Any, seed: int) -> list[np.ndarray]:
     return [np.asarray(generator.standard_normal(shape), dtype) for shape in SHAPES]
 
 
-@pytest.mark.parametrize("chunk", [8, 17, 1_000])
+@pytest.mark.parametrize("elements", [8, 17, 1_000])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rule", IN_PLACE)
 @pytest.mark.parametrize("own", [False, True], ids=["defaults", "other settings"])
-def test_it_is_the_reference_to_the_last_bit(rule: str, dtype: Any, chunk: int, own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(in_place, "CHUNK", chunk)
+def test_it_is_the_reference_to_the_last_bit(rule: str, dtype: Any, elements: int, own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_place, "PIECE", elements * np.dtype(dtype).itemsize)
     settings = SETTINGS[rule] if own else {}
     params, expected = _values(dtype, 0), _values(dtype, 0)
     optimizer = InPlace(params, rule, 0.01, **settings)

@@ -137,6 +137,16 @@ def test_a_step_decides_on_the_masks_and_on_nothing_else() -> None:
     )
 
 
+def test_a_run_has_another_mask_at_each_step_and_begins_anew() -> None:
+    network = Layered(SIZES, "cross_entropy", dropout=0.5)
+    run, data = Run(network), _data("cross_entropy")
+    params = run.initial_params(0, np.float64)
+    expected = [network.loss_and_gradients(params, *data, step=step)[0] for step in (1, 2)]
+    assert [run.loss_and_gradients(params, *data)[0] for _ in range(2)] == expected
+    run.initial_params(0, np.float64)
+    assert run.loss_and_gradients(params, *data)[0] == expected[0]
+
+
 def test_averages_are_those_of_the_mini_batches_seen() -> None:
     run = Run(Layered((4, 6, 3), "cross_entropy", batch_norm=True))
     params = run.initial_params(0, np.float64)

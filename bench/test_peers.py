@@ -39,6 +39,10 @@ ROWS["full"] = ROWS["quick"] | {"1 x 10,000": [10_000], "1 x 4,000,000": [4_000_
 BUDGET = {"smoke": 0.05, "quick": 2.5, "full": 15.0}
 """Seconds of timing a row."""
 
+TWICE_FROM = 32_000_000
+"""Parameters from which it is twice as much: there a step of NumPy in place takes as long as one of everybody else's together, and the
+others would have half of the rounds."""
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     rows = ROWS[metafunc.config.getoption("--profile")]
@@ -81,7 +85,7 @@ def _measured(profile: str, threads: int, row: str) -> Row:
             contenders[name] = _peer(name, shapes, threads, fresh)
     contenders |= ceilings("adam", names[0].removeprefix(OURS), elements, np.float32, threads)
     return row_of(
-        interleave(contenders, BUDGET[profile]),
+        interleave(contenders, BUDGET[profile] * (2 if elements >= TWICE_FROM else 1)),
         group="peers",
         label=row,
         tensors=len(shapes),

@@ -108,7 +108,7 @@ QUICK = [
     *_batches("digits", (128, 128), 1, 16, 64, 256, ALL_ROWS),
     *_batches("digits", (512, 512), 1, 4, 16, 64, 256, ALL_ROWS),
     *_widths(32, 1024),
-    *_of_all_parts(128, 512),
+    *_of_all_parts(512),
     *_batches("china", (64, 64), 1, 64, 1024, 16384, ALL_ROWS),
 ]
 FULL = [

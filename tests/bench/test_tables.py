@@ -66,6 +66,25 @@ def test_a_backend_that_nobody_has_heard_of_has_its_place() -> None:
     assert "| adam | made_up |" in every_step(Record(MACHINE, "", rows))
 
 
+def test_who_stands_beside_a_step_has_a_line_of_its_own() -> None:
+    info = {
+        "group": "step",
+        "rule": "adam",
+        "backend": "numpy",
+        "dtype": "float32",
+        "label": "10",
+        "elements": 10,
+        "bytes_per_parameter": 28,
+    }
+    info |= {"working_set": 160, "threads": 1}
+    row = _row(info, {"numpy": [8e-6] * 3, "NumPy in place": [4e-6] * 3, "traffic": [1e-6] * 3})
+    first, second = every_step(Record(MACHINE, "", [row])).splitlines()[2:]
+    assert first.startswith("| adam | numpy | float32 | 10 | 160 B, L1 | 8.0 us | 8.0 us to 8.0 us |")
+    assert first.endswith("| 12 | traffic | 1 |")
+    assert second.startswith("| adam | NumPy in place | float32 | 10 | 160 B, L1 | 4.0 us | 4.0 us to 4.0 us |")
+    assert second.endswith("| 25 | traffic | 1 |")
+
+
 def test_durations_have_the_unit_that_suits_them() -> None:
     assert [time_of(x) for x in (1.5e-6, 2.5e-3, 3.0)] == ["1.5 us", "2.50 ms", "3.00 s"]
 

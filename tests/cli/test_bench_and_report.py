@@ -46,7 +46,7 @@ def test_every_timed_row_has_its_rounds_and_its_ceilings(folder: Path) -> None:
     assert steps
     for row in steps:
         lengths = {len(values) for values in row.seconds.values()}
-        assert list(row.seconds) == test_step.contenders(row["rule"], row["backend"])
+        assert list(row.seconds) == test_step.contenders(row["rule"], row["backend"], row["dtype"])
         assert len(lengths) == 1  # as many rounds of each: they took turns
         assert min(lengths) >= 3
         assert all((values > 0).all() for values in row.seconds.values())

@@ -73,6 +73,12 @@ def test_mappings_go_by_name() -> None:
     params = {"a": np.zeros(2, np.float32), "b": np.zeros(3, np.float32)}
     InPlace(params, "sgd", 1.0).step({"b": np.full(3, 2, np.float32), "a": np.full(2, 1, np.float32)})
     assert {name: p.tolist() for name, p in params.items()} == {"a": [-1, -1], "b": [-2, -2, -2]}
+    optimizer = InPlace(params)
+    with pytest.raises(TypeError, match=r"^grads: expected a mapping, as params; received list$"):
+        optimizer.step([np.zeros(2, np.float32), np.zeros(3, np.float32)])
+    with pytest.raises(ValueError, match=r"^grads: expected the names of params, \['a', 'b'\]; received \['a', 'c'\]$"):
+        optimizer.step({"a": np.zeros(2, np.float32), "c": np.zeros(3, np.float32)})
+    assert optimizer.steps == 0
 
 
 @pytest.mark.parametrize(
@@ -86,7 +92,13 @@ def test_mappings_go_by_name() -> None:
             [np.zeros((4, 4)).T[1:, :2]],
             {},
             ValueError,
-            r"^params\[0\]: expected a C-contiguous array, received one with strides \(8, 32\)$",
+            r"^params\[0\]: expected a C-contiguous array that can be written to, received one with strides \(8, 32\)$",
+        ),
+        (
+            [np.broadcast_to(np.zeros(2), (1, 2))],
+            {},
+            ValueError,
+            r"^params\[0\]: expected a C-contiguous array that .*, received one that is read-only$",
         ),
     ],
 )
@@ -106,5 +118,7 @@ def test_other_gradients_are_refused_before_anything_changes() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             optimizer.step(grads)
+    with pytest.raises(TypeError, match=r"^grads: expected a sequence, as params; received dict$"):
+        optimizer.step(dict(enumerate(good)))  # type: ignore[arg-type]
     assert optimizer.steps == 0
     assert all((p == 1).all() for p in params)

@@ -3,8 +3,12 @@
     opt = fastopt.Adam(params, lr=1e-3)      # an array, a sequence, or a mapping name -> array
     opt.step(grads)                          # same structure; parameters change in place
 
-Importing this loads NumPy and nothing heavier; Numba and the compiled kernels are loaded when a step first needs them.
+Importing this loads NumPy and nothing heavier; Numba and the compiled kernels are loaded when a step first needs them, and
+`fastopt.training` when it is first asked for.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from fastopt import functional
 from fastopt.backends import available_backends
@@ -33,6 +37,17 @@ __all__ = [
     "available_backends",
     "functional",
     "rule",
+    "training",
 ]
+
+if TYPE_CHECKING:
+    from fastopt import training
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name == "training":
+            return import_module("fastopt.training")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __version__ = "0.1.0"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastopt import layout
 from fastopt.rules.domain import NON_NEGATIVE, Choice, Interval, describe
@@ -16,13 +17,16 @@ from fastopt.storage import STORAGES
 __all__ = [
     "KINDS",
     "alike",
+    "any_number",
     "choice",
     "dtype_name",
     "grad_scale",
     "lies_like",
     "max_norm",
     "number",
+    "positive",
     "real",
+    "series",
     "whole_number",
 ]
 
@@ -78,6 +82,44 @@ def max_norm(value: Any) -> float:
 def real(value: Any, name: str) -> float:
     """A finite number. Raises TypeError or ValueError."""
     return number(value, name, Interval(-math.inf, math.inf))
+
+
+def any_number(value: Any, name: str) -> float:
+    """A number, an infinity or a NaN, as a float. Raises TypeError."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: expected a number, received {describe(value)}")
+    converted: Any = value
+    return float(converted)
+
+
+def positive(value: Any, name: str, over: float = 0.0) -> float:
+    """A finite number above 0, or above another one. Raises TypeError or ValueError."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: expected a finite number > {over:g}, received {describe(value)}")
+    converted = real(value, name)
+    if converted <= over:
+        raise ValueError(f"{name}: expected a finite number > {over:g}, received {converted!r}")
+    return converted
+
+
+def series(values: Any, name: str, least: int) -> NDArray[np.float64]:
+    """At least so many real numbers in a row, infinities and NaNs among them or not, as float64. Raises TypeError or ValueError."""
+    array = values if isinstance(values, np.ndarray) else None
+    if array is None:
+        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+            raise TypeError(f"{name}: expected a series of numbers, received {describe(values)}")
+        try:
+            array = np.asarray(list(values))
+        except ValueError:  # of several lengths
+            array = np.asarray([None])
+        array = array.astype(np.float64) if array.size == 0 else array
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name}: expected a series of numbers, received {describe(values)}")
+    if array.ndim != 1:
+        raise ValueError(f"{name}: expected a series of one dimension, received {describe(array)}")
+    if array.size < least:
+        raise ValueError(f"{name}: expected at least {least} {'number' if least == 1 else 'numbers'}, received {array.size}")
+    return array.astype(np.float64)
 
 
 def alike(value: Any, label: str, parameter: Any, parameter_label: str, dtype: np.dtype[Any]) -> None:

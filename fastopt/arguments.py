@@ -88,16 +88,19 @@ def any_number(value: Any, name: str) -> float:
     """A number, an infinity or a NaN, as a float. Raises TypeError."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected a number, received {describe(value)}")
-    converted: Any = value
-    return float(converted)
+    real: Any = value
+    try:
+        return float(real)
+    except OverflowError:  # an integer or a fraction beyond the floats
+        return math.inf if real > 0 else -math.inf
 
 
 def positive(value: Any, name: str, over: float = 0.0) -> float:
     """A finite number above 0, or above another one. Raises TypeError or ValueError."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected a finite number > {over:g}, received {describe(value)}")
-    converted = real(value, name)
-    if converted <= over:
+    converted = any_number(value, name)
+    if not (math.isfinite(converted) and converted > over):
         raise ValueError(f"{name}: expected a finite number > {over:g}, received {converted!r}")
     return converted
 

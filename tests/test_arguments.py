@@ -42,6 +42,53 @@ def test_whole_number() -> None:
             arguments.whole_number(value, "n", 1)
 
 
+def test_positive() -> None:
+    assert arguments.positive(3, "x") == 3.0
+    assert type(arguments.positive(np.float32(0.5), "x")) is float
+    for value, over, error, words in (
+        (0.0, 0.0, ValueError, r"^x: expected a finite number > 0, received 0\.0$"),
+        (2, 2.5, ValueError, r"^x: expected a finite number > 2\.5, received 2\.0$"),
+        (float("inf"), 0.0, ValueError, r"^x: expected a finite number > 0, received inf$"),
+        (float("nan"), 0.0, ValueError, r"^x: expected a finite number > 0, received nan$"),
+        (10**400, 0.0, ValueError, r"^x: expected a finite number > 0, received inf$"),
+        (True, 0.0, TypeError, r"^x: expected a finite number > 0, received True \(bool\)$"),
+        ("1", 0.0, TypeError, r"^x: expected a finite number > 0, received '1' \(str\)$"),
+    ):
+        with pytest.raises(error, match=words):
+            arguments.positive(value, "x", over)
+
+
+def test_any_number() -> None:
+    assert arguments.any_number(float("-inf"), "x") == float("-inf")
+    assert arguments.any_number(10**400, "x") == float("inf")
+    assert arguments.any_number(-(10**400), "x") == float("-inf")
+    for value in (True, np.True_, "1", None, 1j):
+        with pytest.raises(TypeError, match=r"^x: expected a number, received "):
+            arguments.any_number(value, "x")
+
+
+def test_series() -> None:
+    given = np.array([1, 2], np.int8)
+    found = arguments.series(given, "x", 2)
+    assert found.dtype == np.float64
+    assert found.tolist() == [1.0, 2.0]
+    own = np.array([1.0, float("nan")])
+    assert not np.shares_memory(arguments.series(own, "x", 0), own)
+    assert arguments.series(iter([1, 2.5]), "x", 0).tolist() == [1.0, 2.5]
+    assert arguments.series((), "x", 0).shape == (0,)
+    for value, error, words in (
+        ("12", TypeError, r"^x: expected a series of numbers, received '12' \(str\)$"),
+        (5, TypeError, r"^x: expected a series of numbers, received 5 \(int\)$"),
+        ([1, "a"], TypeError, r"^x: expected a series of numbers, received "),
+        ([[1], [1, 2]], TypeError, r"^x: expected a series of numbers, received "),
+        ([True], TypeError, r"^x: expected a series of numbers, received "),
+        (np.zeros((2, 2)), ValueError, r"^x: expected a series of one dimension, received an array of float64 and shape \(2, 2\)$"),
+        ([1.0], ValueError, r"^x: expected at least 2 numbers, received 1$"),
+    ):
+        with pytest.raises(error, match=words):
+            arguments.series(value, "x", 2)
+
+
 def test_choice() -> None:
     assert arguments.choice("a", "c", ("a", "b")) == "a"
     with pytest.raises(ValueError, match=r"^c: expected one of 'a', 'b'; received 'c'$"):

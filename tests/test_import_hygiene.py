@@ -57,6 +57,27 @@ def test_every_public_name_is_there_without_more() -> None:
     )
 
 
+def test_the_training_toolbox() -> None:
+    """Whole and used, but for what shows and draws; `import fastopt` does not load it, and `fastopt.training` does."""
+    script = """
+    import sys, numpy as np, fastopt
+    assert not any(name.startswith("fastopt.training") for name in sys.modules)
+    training = fastopt.training
+    [getattr(training, name) for name in training.__all__]
+    w = np.ones(3)
+    opt = fastopt.SGD(w, lr=0.1)
+    stopping, detector, history = training.EarlyStopping(2, keep=opt), training.DivergenceDetector(), training.History(opt)
+    for x, y in training.mini_batches(np.ones((8, 3)), [0] * 8, batch_size=4):
+        stopping.observe(1.0), detector.check(1.0, w), history.observe(1.0, w)
+    training.learning_rate_range_test(lambda lr: lr, optimizer=opt)
+    training.random_search(lambda lr: lr, {"lr": training.LogUniform(0.1, 1.0)}, 2)
+    training.study_batch_sizes(lambda size, lr: lr, [1])
+    training.fits(10)
+    assert "tqdm" not in sys.modules and "rich" not in sys.modules
+    """
+    assert loaded_by(script) == []
+
+
 @pytest.mark.parametrize("backend", ["numpy", "cython", "auto"])
 def test_a_step_without_numba(backend: str) -> None:
     needed("cython" if backend == "auto" else backend)

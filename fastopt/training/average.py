@@ -146,18 +146,28 @@ class ExponentialAverage:
 def smoothed(values: ArrayLike, beta: float, *, bias_correction: bool = True, centred: bool = False) -> NDArray[np.float64]:
     """The average after each of some numbers, as for a plot.
 
-    An average over a window lags behind by beta / (1 - beta) values; `centred` is the mean of the averages forwards and backwards, which
-    does not, and knows what comes after.
+        plain      sum_j beta^(i-j) x_j / sum_j beta^(i-j),     j <= i
+        centred    sum_j beta^|i-j| x_j / sum_j beta^|i-j|,     all j
+
+    The plain one lags behind by about beta / (1 - beta) values; the centred one does not, but at the ends, and knows what comes after.
+    It takes bias correction.
 
     Raises TypeError or ValueError for what is no series of numbers.
     """
     series = arguments.series(values, "values", 1)
-    forwards = _passed(series, beta, bias_correction)
-    if not FLAG.checked(centred, "centred"):
-        return forwards
-    return 0.5 * (forwards + _passed(series[::-1], beta, bias_correction)[::-1])
-
-
-def _passed(series: NDArray[np.float64], beta: float, bias_correction: bool) -> NDArray[np.float64]:
     average = ExponentialAverage(beta, bias_correction)
-    return np.array([average.update(value).value for value in series.tolist()])
+    if not FLAG.checked(centred, "centred"):
+        return np.array([average.update(value).value for value in series.tolist()])
+    if not average.bias_correction:
+        raise ValueError("bias_correction: expected True for a centred average, received False")
+    forwards, weights = _passed(series, average.beta)
+    backwards, weights_back = (part[::-1] for part in _passed(series[::-1], average.beta))
+    rest = 1.0 - average.beta  # both passes count a value itself
+    return (forwards + backwards - rest * series) / (weights + weights_back - rest)
+
+
+def _passed(series: NDArray[np.float64], beta: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The averages without correction, and their weights."""
+    values, ones = (ExponentialAverage(beta, bias_correction=False) for _ in range(2))
+    found = [(values.update(value).value, ones.update(1.0).value) for value in series.tolist()]
+    return np.array([value for value, _ in found]), np.array([weight for _, weight in found])

@@ -119,10 +119,11 @@ def random_search(
 
     Examples
     --------
+    >>> from fastopt import training
     >>> def objective(lr, momentum):
     ...     return (math.log10(lr) + 2.0) ** 2 + (momentum - 0.9) ** 2
-    >>> space = {"lr": LogUniform(1e-5, 1.0), "momentum": OneMinusLogUniform(0.5, 0.999)}
-    >>> found = random_search(objective, space, trials=20, refine=1)
+    >>> space = {"lr": training.LogUniform(1e-5, 1.0), "momentum": training.OneMinusLogUniform(0.5, 0.999)}
+    >>> found = training.random_search(objective, space, trials=20, refine=1)
     >>> found.best.loss < 0.01
     True
     """

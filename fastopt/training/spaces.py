@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastopt import arguments
-from fastopt.rules.domain import describe
+from fastopt.rules.domain import FLAG, describe
 
 __all__ = ["Choice", "Distribution", "LogUniform", "OneMinusLogUniform", "Uniform"]
 
@@ -36,6 +36,7 @@ class Scaled:
 
     def __post_init__(self) -> None:
         self._check()
+        FLAG.checked(self.integer, "integer")
         if self.integer and not (float(self.low).is_integer() and float(self.high).is_integer()):
             raise ValueError(f"integer: expected low and high to be whole numbers, received {self.low!r} and {self.high!r}")
 

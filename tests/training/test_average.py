@@ -181,6 +181,14 @@ def test_smoothed() -> None:
     assert smoothed([4.0, 8.0, 0.0], 0.5, bias_correction=False).tolist() == [2.0, 5.0, 2.5]
 
 
+def test_centred_hand_computed() -> None:
+    """Beta 0.5 of 4, 8, 0: (4 + 4 + 0) / 1.75, (2 + 8 + 0) / 2, (1 + 4 + 0) / 1.75."""
+    assert smoothed([4.0, 8.0, 0.0], 0.5, centred=True) == pytest.approx([8.0 / 1.75, 5.0, 5.0 / 1.75], rel=1e-15)
+    assert smoothed([4.0, 8.0], 0.0, centred=True).tolist() == [4.0, 8.0]
+    with pytest.raises(ValueError, match=r"^bias_correction: expected True for a centred average, received False$"):
+        smoothed([1.0], 0.5, bias_correction=False, centred=True)
+
+
 def test_a_centred_average_does_not_lag() -> None:
     """Of a straight line it is the line, but near the ends; the plain one lags by beta / (1 - beta) = 4 values."""
     line = np.arange(200.0)

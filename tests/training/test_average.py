@@ -112,9 +112,20 @@ def test_going_on(values: Any) -> None:
         second.update(value)
     assert np.array_equal(second.value, whole.value)
     assert (second.beta, second.bias_correction, second.steps) == (0.9, True, 4)
+    state = first.state_dict()
+    second.load_state_dict(state)
+    if isinstance(state["average"], np.ndarray):
+        state["average"][...] = 99.0
+    assert np.array_equal(second.value, first.value)
     fresh = ExponentialAverage(0.5)
     fresh.load_state_dict(ExponentialAverage(0.9).state_dict())
     assert (fresh.steps, fresh.beta) == (0, 0.9)
+
+
+def test_a_state_may_have_another_shape() -> None:
+    average = ExponentialAverage(0.5).update(np.ones(2))
+    average.load_state_dict(ExponentialAverage(0.5).update(np.ones((3, 1))).state_dict())
+    assert average.update(np.full((3, 1), 4.0)).value.tolist() == [[3.0]] * 3
 
 
 STATE = {"beta": 0.5, "bias_correction": True, "steps": 1, "weight": 0.5, "average": 2.0}

@@ -78,6 +78,7 @@ def test_numpy_slices_are_views_and_a_full_batch_is_the_array() -> None:
     y = [1, 2, 3, 4, 5]
     ((whole, labels),) = mini_batches(x, y)
     assert whole is x
+    assert Batches(x, y).rows(3) == [slice(0, 5)]
     assert labels is y
 
 
@@ -113,16 +114,27 @@ class Frame:
     def __init__(self, values: Any) -> None:
         self.values = values
         self.shape = values.shape
-        self.iloc = self
 
-    iloc: Any = None
+    @property
+    def iloc(self) -> ByPosition:
+        return ByPosition(self.values)
 
     def __getitem__(self, rows: Any) -> Frame:
-        return Frame(self.values[rows])
+        raise KeyError("rows of a frame have names")
 
     def memory_usage(self, index: bool) -> list[int]:
         assert index is False
         return [self.values.nbytes // 2, self.values.nbytes // 2]
+
+
+class ByPosition:
+    """The rows of a frame by their positions."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+    def __getitem__(self, rows: Any) -> Frame:
+        return Frame(self.values[rows])
 
 
 def test_frames_by_position() -> None:

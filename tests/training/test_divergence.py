@@ -111,6 +111,17 @@ def test_growing_loss() -> None:
     assert first_sign([5.0, *losses], window=4) is None
 
 
+@pytest.mark.parametrize(("sign", "crosses"), [(-1.0, True), (1.0, False)])
+def test_growing_loss_with_gradients(sign: float, crosses: bool) -> None:
+    """Only gradients that point against the last ones say that the minimum is crossed."""
+    detector = DivergenceDetector(window=4)
+    found = [detector.check(1.0 + 0.001 * 1.5**n, [np.array([2.0 * sign**n, 0.0]), None]) for n in range(5)]
+    assert found[:4] == [None] * 4
+    assert found[4] is not None
+    assert ("overshooting" in found[4].cause) == crosses
+    assert found[4].evidence.get("cosine") == (-1.0 if crosses else None)
+
+
 def run_on_the_quadratic(lr: float, steps: int = 200, rule: Any = fastopt.SGD, **arguments: Any) -> Verdict | None:
     w = np.array([-7.0, 2.0])
     opt = rule(w, lr=lr, **arguments)

@@ -50,12 +50,18 @@ def test_suggestions_on_a_known_valley() -> None:
     assert found.rates[-1] < 100.0
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
-def test_noise_moves_the_suggestion_little(beta: float) -> None:
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.8, 0.9])
+def test_the_average_does_not_shift_the_suggestion(beta: float) -> None:
+    """Of 0.9 it lags by nine steps, in each of which the rate grows by 12 %: by a factor of 2.8 that is not there."""
+    found = learning_rate_range_test(valley, 1e-6, 100.0, 161, beta=beta)
+    assert found.steepest == pytest.approx(1e-2, rel=0.3)
+
+
+def test_noise_moves_the_suggestion_little() -> None:
     generator = np.random.default_rng(0)
-    found = learning_rate_range_test(lambda lr: valley(lr) + 0.05 * generator.normal(), 1e-6, 100.0, 161, beta=max(beta, 0.5))
+    found = learning_rate_range_test(lambda lr: valley(lr) + 0.05 * generator.normal(), 1e-6, 100.0, 161)
     assert found.steepest is not None
-    assert 2e-3 < found.steepest < 5e-2
+    assert 4e-3 < found.steepest < 2.5e-2
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])

@@ -109,7 +109,10 @@ def test_copies_are_taken_over_as_a_whole_or_not_at_all() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             kept.take_over(given, "k")  # type: ignore[arg-type]
-    kept.take_over([np.full(2, 5.0), np.full(3, 6.0)], "k")
+    own = [np.full(2, 5.0), np.full(3, 6.0)]
+    kept.take_over(own, "k")
+    for array in (*own, *(kept.copied() or ())):
+        array[...] = 99.0
     kept.put_back()
     assert [array[0] for array in params] == [5.0, 6.0]
     kept.take_over(None, "k")

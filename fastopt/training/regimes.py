@@ -4,13 +4,14 @@ How it is read, in this order. L_0 is the first loss, `end` the median of the la
 possible (or the lowest level of the run), and drop = L_0 - floor. `noise` is what losses scatter by from one to the next, from their second
 differences (for independent ones sqrt(6) sigma).
 
-1. A NaN or an infinity anywhere; an end above L_0 by more than 3 noise, or than the noise itself explains; ups and downs that grow and end
-   above L_0; or a loss that fell, turned, and rose by a quarter of what it had fallen: it **diverges**.
+1. A NaN or an infinity anywhere; an end above L_0 by more than 3 noise (or by any, where the floor is given and the noise is more than a
+   quarter of the drop); ups and downs that grow, to above L_0; or a loss that fell, turned, and rose by a quarter of what it had fallen:
+   it **diverges**.
 2. While the loss is more than 1 % of the drop above the floor: most updates point against the one before (where their cosines are known);
    the loss leaps above L_0 by more than the drop; or it goes up by a quarter of what it goes down, regularly and not as noise would: it
    **overshoots** the minimum.
 3. The second half brought less than 2 % of the drop: it stands. Where it began, that is **slow**, unless it went up and down by more than
-   the drop meanwhile. Near the floor it is **good**. Anywhere else it **plateaus**.
+   the drop to a given floor meanwhile. After 90 % of the way to a given floor it is **good**. Anywhere else it **plateaus**.
 4. It still falls. It is **slow** if it has come less than 90 % of the way (where the floor is given), or if the second half brought over
    30 % of all that it fell (of a straight line 50 %, of an exponential that came 80 % of its way 31 %); else it is **good**.
 
@@ -63,7 +64,8 @@ def regime_of(
     cosines
         Of the angles between each update and the one before (`History`).
     grad_norms, param_norms
-        Norms of the gradients and of the parameters along the run.
+        Norms of the gradients and of the parameters along the run. Where no gradient of the last fifth is below a tenth of the first one, a
+        run that stands is not at a minimum.
 
     Raises TypeError or ValueError for what is no such series.
     """
@@ -233,8 +235,8 @@ class _Reading:
                 return self._as("good", words)
             return self._high(f"{self.progress:.0%} of the way from {self.first:.4g} to {self.floor:.4g}")
         gradient = self.norms.get("gradient")
-        if gradient is not None and float(np.median(gradient[-self.count :])) > 0.1 * float(gradient[0]):
-            return self._high(f"a gradient of {gradient[-1]:.3g} ({gradient[0]:.3g} at first)")
+        if gradient is not None and (least := float(gradient[-self.count :].min())) > 0.1 * float(gradient[0]):
+            return self._high(f"gradients of {least:.3g} and more ({gradient[0]:.3g} at first)")
         scatter = float(np.std(self.changes[len(self.changes) // 2 :])) / math.sqrt(2.0)
         if scatter > SCATTERED * self.drop:
             return self._high(f"losses that scatter by {scatter:.3g}", scatter=scatter)

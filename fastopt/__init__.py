@@ -10,7 +10,7 @@ Importing this loads NumPy and nothing heavier; Numba and the compiled kernels a
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastopt import functional
+from fastopt import functional, schedules
 from fastopt.backends import available_backends
 from fastopt.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, NAdam, Optimizer, RMSProp
 from fastopt.rules import COPY, FLAG, NON_NEGATIVE, RULES, UNIT, Form, Hyperparameter, Interval, Rule, rule
@@ -37,6 +37,7 @@ __all__ = [
     "available_backends",
     "functional",
     "rule",
+    "schedules",
     "training",
 ]
 

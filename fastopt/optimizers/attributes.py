@@ -31,6 +31,8 @@ class Attributes:
 
     if TYPE_CHECKING:  # `Holding` has it
 
+        def _values_of(self, share: Share) -> dict[str, Any]: ...
+
         def _configure(self, which: Iterable[int], changes: Mapping[str, Any]) -> None: ...
 
     def _declare_arguments(self) -> None:
@@ -65,7 +67,7 @@ class _Argument:
     def __get__(self, optimizer: Attributes | None, kind: type | None = None) -> Any:
         if optimizer is None:
             return self
-        values = [share.values.get(self.name, _Argument) for share in optimizer._shares]
+        values = [optimizer._values_of(share).get(self.name, _Argument) for share in optimizer._shares]
         if _Argument in values:
             raise AttributeError(f"{type(optimizer).__name__!r} object has no attribute {self.name!r}", name=self.name, obj=optimizer)
         if any(value != values[0] for value in values[1:]):

@@ -9,13 +9,13 @@ import numpy as np
 
 from fastopt import arguments, memory
 from fastopt.optimizers.construction import constructor
+from fastopt.optimizers.following import Following
 from fastopt.optimizers.groups import Group
-from fastopt.optimizers.holding import Holding
 from fastopt.optimizers.shares import STORAGE
 from fastopt.optimizers.turns import in_turn
 from fastopt.rules.entry import Rule, find
 from fastopt.rules.family import Family
-from fastopt.uninterrupted import uninterrupted
+from fastopt.schedules.schedule import Schedule
 
 __all__ = ["Optimizer"]
 
@@ -23,7 +23,7 @@ UNSCALED = 1.0
 """The default of `grad_scale`, known by its identity: a small step takes a microsecond, and each look at an argument a share of it."""
 
 
-class Optimizer(Holding):
+class Optimizer(Following):
     """An update rule applied in place to arrays.
 
     Parameters
@@ -38,7 +38,8 @@ class Optimizer(Holding):
     rule
         A name out of `fastopt.RULES`, or what `fastopt.rule` made.
     lr
-        Learning rate, finite and >= 0; None for the rule's default.
+        Learning rate, finite and >= 0; None for the rule's default. This and every other argument that is a number, or one of a tuple of
+        numbers, may be a schedule instead (`fastopt.schedules`): each step takes what it comes to after `steps` steps.
     weight_decay
         Coefficient of the decay, finite and >= 0. Coupled (L2) by default: g <- g + weight_decay p.
     decoupled_weight_decay
@@ -100,9 +101,9 @@ class Optimizer(Holding):
         self,
         params: Any,
         rule: str | Rule,
-        lr: float | None = None,
+        lr: float | Schedule | None = None,
         *,
-        weight_decay: float = 0.0,
+        weight_decay: float | Schedule = 0.0,
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
         max_norm: float | None = None,
@@ -167,6 +168,8 @@ class Optimizer(Holding):
     @in_turn
     def _step(self, gradients: list[Any], grad_scale: float, max_norm: float | None, stream: Any) -> bool:
         """A step that one compiled call does not make."""
+        if self._scheduled:
+            self._follow()
         plan = self._plan
         plan.take(gradients, stream)
         clip = 1.0
@@ -212,27 +215,14 @@ class Optimizer(Holding):
         graph may hold one step of an optimizer; several graphs may hold one each, with gradients for the same parameters. A step with
         `max_norm` clips at each replay by the norm of that moment, and to the `max_norm` that it was captured with.
 
-        Raises TypeError for arrays in host memory, RuntimeError if no step was captured or one is being captured now.
+        Raises TypeError for arrays in host memory, RuntimeError if no step was captured or one is being captured now, or if a schedule of
+        the weight decay asks for another kernel.
         """
         if self._memory is memory.host:
             raise TypeError("advance: expected an optimizer of device arrays, received one of arrays in host memory")
+        if self._scheduled:
+            self._follow(captured=True)
         self._plan.advance(arguments.grad_scale(grad_scale), stream)
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the next step; may be set between steps, and is then that of all groups.
-
-        Raises AttributeError where groups have different ones.
-        """
-        first = self._shares[0].settings.lr
-        if len(self._shares) > 1 and any(share.settings.lr != first for share in self._shares):
-            raise AttributeError("lr: the groups have different ones; see groups[i].lr")
-        return first
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        value = arguments.number(value, "lr")
-        uninterrupted(call for share in self._shares for call in share.settings.learning_at(value))
 
     @property
     def groups(self) -> list[Group]:
@@ -271,7 +261,7 @@ class Optimizer(Holding):
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """Every argument besides the learning rate, as the next step will use it (in the first group); `configure` changes it."""
-        return {name: value for name, value in self._shares[0].values.items() if name not in ("lr", *STORAGE)}
+        return {name: value for name, value in self._values_of(self._shares[0]).items() if name not in ("lr", *STORAGE)}
 
     def __repr__(self) -> str:
         groups = self.groups if len(self._shares) > 1 else ()

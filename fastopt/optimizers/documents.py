@@ -35,7 +35,7 @@ def stub() -> str:
     parts = [
         "# Written from the families by `make documents` (fastopt.optimizers.documents): change those, not this.\n\n"
         "from collections.abc import Mapping\nfrom typing import Any, Literal\n\n"
-        "from fastopt.optimizers.base import Optimizer as Optimizer\n\n"
+        "from fastopt.optimizers.base import Optimizer as Optimizer\nfrom fastopt.schedules import Schedule\n\n"
         f"__all__ = {optimizers.__all__}\n".replace("'", '"')
     ]
     for cls, family in named():
@@ -64,7 +64,8 @@ def _type(argument: Argument) -> str:
         return f"Literal[{', '.join(_literal(word) for word in argument.domain.words)}]"
     if argument.domain is FLAG:
         return "bool"
-    return f"tuple[{', '.join(['float'] * len(argument.default))}]" if isinstance(argument.default, tuple) else "float"
+    number = "float | Schedule"
+    return f"tuple[{', '.join([number] * len(argument.default))}]" if isinstance(argument.default, tuple) else number
 
 
 def _literal(value: Any) -> str:

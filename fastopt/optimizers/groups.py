@@ -40,6 +40,11 @@ class Group:
         """Its arrays."""
         return [self._optimizer._params[i] for i in self._share.positions]
 
+    @property
+    def schedules(self) -> dict[str, Any]:
+        """Its arguments that follow schedules, by name."""
+        return dict(self._share.schedules)
+
     def configure(self, **changes: Any) -> None:
         """As `Optimizer.configure`, for this group alone."""
         self._optimizer._configure([self._index], changes)
@@ -47,7 +52,7 @@ class Group:
     def __getattr__(self, name: str) -> Any:
         values = self._share.values
         if name in values:
-            return values[name]
+            return self._optimizer._values_of(self._share)[name]
         raise AttributeError(f"group {self._index} has no argument {name!r}; there are {', '.join(values)}")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -59,7 +64,7 @@ class Group:
         return [*super().__dir__(), *self._share.values]
 
     def __repr__(self) -> str:
-        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._share.values)
+        values = ", ".join(f"{name}={value!r}" for name, value in self._share.values.items())
         return f"<group {self._index} of {len(self._share.positions)} arrays: {values}>"
 
 

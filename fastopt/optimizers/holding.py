@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from operator import setitem
 from typing import Any, ClassVar
 
 from fastopt import arguments, backends, checkpoint, memory
@@ -25,7 +24,7 @@ from fastopt.uninterrupted import uninterrupted
 __all__ = ["Holding"]
 
 NONFINITE = ("propagate", "skip", "raise")
-NOTHING: Mapping[str, Sequence[Any]] = {}
+NOTHING: Mapping[str, Any] = {}
 
 
 class Holding(Attributes):
@@ -46,6 +45,7 @@ class Holding(Attributes):
     _grouped: bool
     _list_of: int | None
     _plain: bool
+    _scheduled: bool
 
     family: ClassVar[Family | None] = None
     """What a named optimizer is made of: its constructor takes the family's arguments."""
@@ -80,7 +80,9 @@ class Holding(Attributes):
             _params=arrays,
             _grouped=grouped,
         )
-        self._shares = [shares.taken(positions, {**self._given, **options}, self._settle) for positions, options in divided]
+        self._shares = [
+            shares.taken(positions, {**self._given, **options}, self._family, self._settle, 0) for positions, options in divided
+        ]
         self._declare_arguments()
         labels = structure.labels("params")
         self._memory = memory.of(arrays, labels)
@@ -96,8 +98,8 @@ class Holding(Attributes):
         slots = [Slot(share.rule, share.settings) for share in self._shares]
         self._lay_out([slots[k] for k in shares.share_of(self._shares, len(arrays))])
 
-    def _settle(self, given: Mapping[str, Any]) -> Settled:
-        return self._family.settle(given, beside=("params", "rule", *OPTIONS))
+    def _settle(self, given: Mapping[str, Any], standing: Mapping[str, Any] = NOTHING) -> Settled:
+        return self._family.settle(given, ("params", "rule", *OPTIONS), standing)
 
     def _make_states(self, share: Share, before: Mapping[str, Sequence[Any]] = NOTHING) -> None:
         made = shares.states(share, [self._views[i] for i in share.positions], self._memory, before)
@@ -110,10 +112,18 @@ class Holding(Attributes):
             self._memory, self._backend, self._structure, self._views, self._states, self._kernels, slots, self._threads, self._turn
         )
         flat = self._structure.kind == "sequence" and not self._structure.parts
-        plain = self._nonfinite == "propagate" and self._max_norm is None
-        self.__dict__.update(_list_of=self._structure.length if flat else None, _plain=plain)
+        self.__dict__.update(_list_of=self._structure.length if flat else None, **self._holds(self._shares))
         if self._max_norm is not None and self._memory is not memory.host:
             self._plan.get_ready_to_clip()
+
+    def _holds(self, every: list[Share]) -> dict[str, Any]:
+        """The groups, and what a step asks of them: whether there are schedules, and whether there is nothing that one call cannot do."""
+        scheduled = any(share.schedules for share in every)
+        plain = self._nonfinite == "propagate" and self._max_norm is None and not scheduled
+        return {"_shares": every, "_scheduled": scheduled, "_plain": plain}
+
+    def _values_of(self, share: Share) -> dict[str, Any]:
+        return share.values_at(self._turn.steps)
 
     @in_turn
     def add_param_group(self, group: Mapping[str, Any]) -> None:
@@ -123,7 +133,8 @@ class Holding(Attributes):
         """
         structure, arrays, options = grouping.one(group, "group")
         start = len(self._params)
-        share = shares.taken(list(range(start, start + len(arrays))), {**self._given, **options}, self._settle)
+        positions = list(range(start, start + len(arrays)))
+        share = shares.taken(positions, {**self._given, **options}, self._family, self._settle, self._turn.steps)
         parts = self._structure.parts if self._grouped else (self._structure,)
         whole = Structure.together([*parts, structure])
         labels = structure.labels("group['params']")
@@ -152,7 +163,7 @@ class Holding(Attributes):
     def _configure(self, which: Iterable[int], changes: Mapping[str, Any]) -> None:
         changed = list(self._shares)
         for k in which:
-            changed[k] = changed[k].changed(changes)
+            changed[k] = changed[k].changed(changes, self._turn.steps)
             if changed[k].state is not self._shares[k].state:
                 raise ValueError(f"state_dtype: expected {self._shares[k].values['state_dtype']!r}, as the states are; received another")
         self._apply(changed)
@@ -170,7 +181,7 @@ class Holding(Attributes):
                 made[key] = Slot(changed[k].rule, changed[k].settings, slot.steps, slot.memory if same else None)
             slots.append(made[key])
         if kernels == self._kernels:
-            uninterrupted([*self._plan.replacing(slots), partial(setitem, self.__dict__, "_shares", changed)])
+            uninterrupted([*self._plan.replacing(slots), partial(self.__dict__.update, self._holds(changed))])
             return
         with self._unless_it_fails():
             before, self._shares = self._shares, changed
@@ -225,7 +236,7 @@ class Holding(Attributes):
 
     def _take(self, given: Any) -> None:
         found = state_dict.checked(given, self._shares, self._states, self._structure)
-        changed = [share.changed(values) for share, values in zip(self._shares, found.values, strict=True)]
+        changed = [share.changed(values, found.steps) for share, values in zip(self._shares, found.values, strict=True)]
         for k, (share, new) in enumerate(zip(self._shares, changed, strict=True)):
             if new.rule is not share.rule:
                 raise ValueError(f"state_dict['groups'][{k}]: expected arguments of rule {share.rule.name!r}, received {new.rule.name!r}'s")
@@ -243,7 +254,8 @@ class Holding(Attributes):
             for call in self._memory.assigning(own, found.states[name][i])
         ]
         with self._unless_it_fails() as stays:
-            kernels, self._shares = shares.kernels(changed, self._views, self._structure), changed
+            kernels = shares.kernels(changed, self._views, self._structure)
+            self.__dict__.update(self._holds(changed))
             if kernels != self._kernels:  # another weight decay may ask for another one
                 self._kernels = kernels
                 self._lay_out(slots)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -12,8 +12,9 @@ import numpy as np
 from fastopt import storage
 from fastopt.kernel import Kernel, kernel_of
 from fastopt.memory import Memory
+from fastopt.optimizers import scheduled
 from fastopt.rules.entry import COPY, Rule
-from fastopt.rules.family import Settled
+from fastopt.rules.family import Family, Settled
 from fastopt.settings import Settings
 from fastopt.storage import STORAGES, Storage
 from fastopt.structure import Structure
@@ -37,12 +38,15 @@ class Share:
         Its arguments and what they come to; the learning rate may have been set since, in its settings.
     state, gradient
         How states and gradients lie in memory; None for the compute dtype, and for the parameter's own.
+    schedules
+        Of the arguments that have one by name (`fastopt.optimizers.scheduled`). What is settled for them is of the step that was made last.
     """
 
     positions: list[int]
     settled: Settled
     state: Storage | None
     gradient: Storage | None
+    schedules: dict[str, Any] = field(default_factory=dict)
 
     @property
     def rule(self) -> Rule:
@@ -56,28 +60,52 @@ class Share:
 
     @property
     def values(self) -> dict[str, Any]:
-        """Every argument by its name, as the next step uses it."""
+        """Every argument by its name, as it was given: a schedule where there is one."""
         storages = (None if found is None else found.name for found in (self.state, self.gradient))
-        return {**self.settled.values, "lr": self.settings.lr, **dict(zip(STORAGE, storages, strict=True))}
+        return {**self.settled.values, "lr": self.settings.lr, **dict(zip(STORAGE, storages, strict=True)), **self.schedules}
 
-    def changed(self, changes: Mapping[str, Any]) -> Share:
-        """The same group with some arguments changed. Raises TypeError or ValueError."""
+    def values_at(self, steps: int) -> dict[str, Any]:
+        """Every argument by its name, as the step after so many uses it. Raises ValueError as `at`."""
+        return {**self.values, **self.moved(steps)} if self.schedules else self.values
+
+    def moved(self, steps: int) -> dict[str, Any]:
+        """What the schedules come to after so many steps. Raises ValueError for a value that its argument cannot have."""
+        return scheduled.values_at(self.schedules, steps, self.settled.family)
+
+    def at(self, steps: int) -> Share:
+        """The same group, settled for the step after so many. Raises ValueError for a value that cannot be used."""
+        if not self.schedules:
+            return self
+        now = self.moved(steps)
+        settled = self.settled.changed({"lr": self.settings.lr, **now}, scheduled.standing(now, self.settled.family))
+        return replace(self, settled=settled)
+
+    def observing(self, loss: float) -> Share:
+        """The same group, whose schedules were told a loss."""
+        return replace(self, schedules=scheduled.observing(self.schedules, loss))
+
+    def changed(self, changes: Mapping[str, Any], steps: int) -> Share:
+        """The same group with some arguments changed, after so many steps. Raises TypeError or ValueError."""
         own = Settled(self.settled.family, self.rule, {**self.settled.values, "lr": self.settings.lr}, self.settings)
-        given = {**{name: self.values[name] for name in STORAGE}, **changes}
-        return taken(self.positions, given, own.changed)
+        kept = {name: value for name, value in self.values.items() if name in STORAGE or name in self.schedules}
+        return taken(self.positions, {**kept, **changes}, own.family, own.changed, steps)
 
     def state_of(self, own: Storage) -> Storage:
         """How the states beside a parameter lie in memory."""
         return STORAGES[own.compute] if self.state is None else self.state
 
 
-def taken(positions: list[int], given: Mapping[str, Any], settle: Callable[[Mapping[str, Any]], Settled]) -> Share:
-    """A group of these arguments, checked; `settle` takes all but those of storage."""
+def taken(positions: list[int], given: Mapping[str, Any], family: Family, settle: Callable[..., Settled], steps: int) -> Share:
+    """A group of these arguments, checked, for the step after so many; `settle` takes all but those of storage."""
     own = dict(given)
     state, gradient = (
         None if value is None else storage.find(value, name) for name, value in [(name, own.pop(name, None)) for name in STORAGE]
     )
-    return Share(positions, settle(own), state, gradient)
+    schedules = scheduled.among(own, family)
+    if not schedules:
+        return Share(positions, settle(own), state, gradient)
+    now = scheduled.values_at(schedules, steps, family)
+    return Share(positions, settle({**own, **now}, standing=scheduled.standing(now, family)), state, gradient, schedules)
 
 
 def share_of(shares: Sequence[Share], count: int) -> list[int]:

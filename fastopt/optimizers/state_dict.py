@@ -1,7 +1,7 @@
 """Everything a run needs to go on, as a dictionary: taken from an optimizer, and checked as a whole before one takes it over.
 
 steps    how many were made
-groups   of each group its rule, all its arguments, and the positions of its parameters
+groups   of each group its rule, all its arguments (a schedule as `Schedule.to_dict` gives it), and the positions of its parameters
 slots    for the parameters at these positions: how many steps they made, and what the scalars of their rule remember
 state    each state by name, in the structure of the parameters (None where a parameter's rule has none of that name)
 """
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fastopt import arguments
 from fastopt.host import arrays
 from fastopt.memory import Memory
+from fastopt.optimizers import scheduled
 from fastopt.optimizers.shares import Share
 from fastopt.slots import Slot
 from fastopt.structure import Structure
@@ -64,7 +65,7 @@ def flat(shares: Sequence[Share], states: Sequence[Sequence[Any]], memory: Memor
 
 def export(steps: int, shares: Sequence[Share], slots: Sequence[Slot]) -> dict[str, Any]:
     """All but the states."""
-    groups = [{"rule": share.rule.name, **share.values, "params": list(share.positions)} for share in shares]
+    groups = [{"rule": share.rule.name, **scheduled.saved(share.values), "params": list(share.positions)} for share in shares]
     by_slot: dict[tuple[Any, ...], list[int]] = {}
     for i, slot in enumerate(slots):
         by_slot.setdefault((slot.steps, tuple(slot.rule.memory), slot.memory), []).append(i)
@@ -101,7 +102,7 @@ def _groups(given: Any, shares: Sequence[Share]) -> list[dict[str, Any]]:
         for name in ("state_dtype", "grad_dtype"):
             if group[name] != share.values[name]:
                 raise ValueError(f"{label}[{name!r}]: expected {share.values[name]!r}, received {group[name]!r}")
-        found.append({name: group[name] for name in share.values})
+        found.append(scheduled.taken_back({name: group[name] for name in share.values}, label))
     return found
 
 

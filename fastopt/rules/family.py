@@ -21,6 +21,8 @@ from fastopt.settings import Settings
 
 __all__ = ["FAMILIES", "Argument", "Convention", "Family", "Settled", "enter"]
 
+NOTHING: Mapping[str, Any] = {}
+
 
 @dataclass(frozen=True)
 class Argument(Hyperparameter):
@@ -117,10 +119,11 @@ class Family:
             every[name] = {**plain, **convention.defaults, "convention": name}
         return every
 
-    def settle(self, given: Mapping[str, Any], beside: Iterable[str] = ()) -> Settled:
+    def settle(self, given: Mapping[str, Any], beside: Iterable[str] = (), standing: Mapping[str, Any] = NOTHING) -> Settled:
         """All that a step needs to know besides the arrays, out of the arguments given.
 
-        `beside` names what the caller takes itself: a misspelling of these is hinted at too.
+        `beside` names what the caller takes itself: a misspelling of these is hinted at too. `standing` has, for arguments that
+        follow schedules, the values that the form is chosen by.
 
         Raises TypeError or ValueError for an argument that there is not, that cannot be used, or that does not go with others.
         """
@@ -137,7 +140,7 @@ class Family:
                 values[name] = argument.checked(value, name)
         if values["lr"] is None:
             raise TypeError(f"lr: {self.name} has no default learning rate; expected {NON_NEGATIVE}, received None")
-        rule = find(self.form(values))
+        rule = find(self.form({**values, **standing} if standing else values))
         hyperparameters = {}
         for name, entry in rule.hyperparameters.items():
             if name not in values:
@@ -188,7 +191,7 @@ class Settled:
     values: dict[str, Any]
     settings: Settings
 
-    def changed(self, changes: Mapping[str, Any]) -> Settled:
+    def changed(self, changes: Mapping[str, Any], standing: Mapping[str, Any] = NOTHING) -> Settled:
         """The same with some arguments changed. Raises as `Family.settle`, and ValueError for another convention."""
         if "lr" in changes:  # None is the default where an optimizer is made, and nothing to change one to
             NON_NEGATIVE.checked(changes["lr"], "lr")
@@ -198,7 +201,7 @@ class Settled:
                 f"convention: expected {self.values['convention']!r}, received {convention!r}; it decides what is not given when an "
                 "optimizer is made, and by now every argument has a value"
             )
-        return self.family.settle({**self.values, **changes})
+        return self.family.settle({**self.values, **changes}, standing=standing)
 
 
 FAMILIES: dict[str, Family] = {}

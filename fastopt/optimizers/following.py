@@ -1,0 +1,86 @@
+"""How an optimizer follows schedules: before a step the values of that step are set, and whoever reads them is told these.
+
+Values follow from the number of steps made, and nothing is added up. So a step that fails, is skipped or interrupted leaves nothing to be
+undone, and a run that goes on somewhere else has the same ones.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from fastopt import arguments
+from fastopt.optimizers import scheduled, shares
+from fastopt.optimizers.holding import Holding
+from fastopt.optimizers.turns import in_turn
+from fastopt.schedules.plateau import loss_of
+from fastopt.schedules.schedule import Schedule
+from fastopt.uninterrupted import uninterrupted
+
+__all__ = ["Following"]
+
+
+class Following(Holding):
+    """The learning rate, and schedules for it and for every other argument that is a number."""
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step; may be set between steps, to a number or a schedule, and is then that of all groups.
+
+        Raises AttributeError where groups have different ones.
+        """
+        rates = [self._values_of(share)["lr"] if self._scheduled else share.settings.lr for share in self._shares]
+        if any(rate != rates[0] for rate in rates):
+            raise AttributeError("lr: the groups have different ones; see groups[i].lr")
+        return float(rates[0])
+
+    @lr.setter
+    def lr(self, value: float | Schedule) -> None:
+        if self._scheduled or isinstance(value, Schedule):
+            self._configure(range(len(self._shares)), {"lr": value})
+            return
+        rate = arguments.number(value, "lr")
+        uninterrupted(call for share in self._shares for call in share.settings.learning_at(rate))
+
+    @property
+    def schedules(self) -> dict[str, Any]:
+        """The arguments that follow schedules (in the first group), by name: a schedule, or a tuple with some among its numbers."""
+        return dict(self._shares[0].schedules)
+
+    @in_turn
+    def observe(self, loss: float) -> bool:
+        """Tells every schedule a loss, for those that go by it (`fastopt.schedules.Plateau`); returns whether there is one.
+
+        Raises TypeError for what is no number.
+        """
+        loss = loss_of(loss)
+        parts = [part for share in self._shares for given in share.schedules.values() for part in scheduled.parts(given)]
+        if not any(part.observes for part in parts):
+            return False
+        changed = [share.observing(loss) for share in self._shares]
+        uninterrupted([partial(self.__dict__.update, _shares=changed)])
+        return True
+
+    def _follow(self, *, captured: bool = False) -> None:
+        """Sets what the schedules say of the coming step. Raises ValueError, with everything as it was, for a value that cannot be used.
+
+        If the step was captured, in a CUDA graph, its kernels cannot be replaced: RuntimeError.
+        """
+        steps = self._turn.steps
+        calls = []
+        for share in self._shares:
+            now = share.moved(steps)
+            rate = now.pop("lr", None)
+            if now and any(share.settled.values[name] != value for name, value in now.items()):
+                break
+            if rate is not None:
+                calls += share.settings.learning_at(rate)
+        else:
+            uninterrupted(calls)
+            return
+        changed = [share.at(steps) for share in self._shares]
+        if captured and shares.kernels(changed, self._views, self._structure) != self._kernels:
+            raise RuntimeError(
+                f"weight_decay: expected a schedule that is 0 at all steps of a captured graph or at none; after {steps} steps it changes"
+            )
+        self._apply(changed)

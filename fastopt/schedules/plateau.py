@@ -55,6 +55,11 @@ class Plateau(Schedule):
     bad: Count = 0
     cooling: Count = 0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mode == MIN and self.threshold_mode == RELATIVE and self.threshold >= 1.0:
+            raise ValueError(f"Plateau.threshold: expected a share below 1 of what the loss is to fall by, received {self.threshold!r}")
+
     def at(self, step: int) -> float:
         return self.initial if self.now is None else self.now
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -34,16 +34,22 @@ class Settings:
 
     def __post_init__(self) -> None:
         self.direction = -1.0 if self.maximize else 1.0
-        self.decay = self._decay(self.lr)
+        self.decay = self.decay_at(self.lr)
 
-    def _decay(self, lr: float) -> float:
+    def decay_at(self, lr: float) -> float:
+        """The prologue's last scalar at a learning rate."""
         if self.weight_decay == 0.0:
             return 1.0
         return 1.0 - lr * self.weight_decay if self.decoupled else self.weight_decay
 
     def learning_at(self, lr: float) -> list[Callable[[], None]]:
         """The calls that change the learning rate (`fastopt.uninterrupted`)."""
-        return [partial(setattr, self, "lr", lr), partial(setattr, self, "decay", self._decay(lr))]
+        return [partial(setattr, self, "lr", lr), partial(setattr, self, "decay", self.decay_at(lr))]
+
+    def becoming(self, other: Settings) -> list[Callable[[], None]]:
+        """The calls that make these the same as others. What slots have bound of the hyperparameters has to be bound anew after them."""
+        names = [own.name for own in fields(self)]
+        return [partial(setattr, self, name, getattr(other, name)) for name in names]
 
     @property
     def coupled(self) -> bool:

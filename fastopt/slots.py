@@ -59,6 +59,17 @@ class Slot:
             return found
         return self.scalars(), ()
 
+    def ahead_at(self, lr: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The same at another learning rate than that of the settings."""
+        step = self.steps + 1
+        if self.memory:
+            found: tuple[tuple[float, ...], tuple[float, ...]]
+            found = self.rule.scalars(step, lr, *self.memory, **self.settings.hyperparameters)
+            return found
+        if self.settings is not self.bound_for:
+            self.scalars()
+        return self.bound(step, lr), ()
+
     def scalars_once(self) -> tuple[float, ...]:
         """The same, for a slot that is made for one step: nothing is got ready for others."""
         if self.memory:

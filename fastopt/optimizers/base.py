@@ -163,6 +163,8 @@ class Optimizer(Following):
                 scalars, remembered = slot.ahead()
             if run(turn, at_once, gradients, scalars, settings.direction / grad_scale, settings.decay, before, step, remembered):
                 return True
+        if self._scheduled and max_norm is None and stream is None and self._step_at_rate(gradients, grad_scale):
+            return True
         return self._step(gradients, grad_scale, max_norm, stream)
 
     @in_turn

@@ -17,6 +17,7 @@ from fastopt.optimizers.shares import Share
 from fastopt.optimizers.turns import in_turn, new_turn
 from fastopt.plan import Plan
 from fastopt.rules.family import Family, Settled
+from fastopt.schedules.schedule import Schedule
 from fastopt.slots import Slot
 from fastopt.structure import Structure
 from fastopt.uninterrupted import uninterrupted
@@ -46,6 +47,7 @@ class Holding(Attributes):
     _list_of: int | None
     _plain: bool
     _scheduled: bool
+    _rate: Schedule | None
 
     family: ClassVar[Family | None] = None
     """What a named optimizer is made of: its constructor takes the family's arguments."""
@@ -117,10 +119,11 @@ class Holding(Attributes):
             self._plan.get_ready_to_clip()
 
     def _holds(self, every: list[Share]) -> dict[str, Any]:
-        """The groups, and what a step asks of them: whether there are schedules, and whether there is nothing that one call cannot do."""
+        """The groups, and what a step asks of them: whether there are schedules, whether one call makes it, and with which one of `lr`."""
         scheduled = any(share.schedules for share in every)
-        plain = self._nonfinite == "propagate" and self._max_norm is None and not scheduled
-        return {"_shares": every, "_scheduled": scheduled, "_plain": plain}
+        plain = self._nonfinite == "propagate" and self._max_norm is None
+        rate = every[0].schedules.get("lr") if plain and len(every) == len(every[0].schedules) == 1 else None
+        return {"_shares": every, "_scheduled": scheduled, "_plain": plain and not scheduled, "_rate": rate}
 
     def _values_of(self, share: Share) -> dict[str, Any]:
         return share.values_at(self._turn.steps)

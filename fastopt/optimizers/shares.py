@@ -72,11 +72,11 @@ class Share:
         """What the schedules come to after so many steps. Raises ValueError for a value that its argument cannot have."""
         return scheduled.values_at(self.schedules, steps, self.settled.family)
 
-    def at(self, steps: int) -> Share:
-        """The same group, settled for the step after so many. Raises ValueError for a value that cannot be used."""
+    def at(self, steps: int, now: dict[str, Any] | None = None) -> Share:
+        """The same group, settled for the step after so many, as what `moved` says. Raises ValueError for a value that cannot be used."""
         if not self.schedules:
             return self
-        now = self.moved(steps)
+        now = self.moved(steps) if now is None else now
         settled = self.settled.changed({"lr": self.settings.lr, **now}, scheduled.standing(now, self.settled.family))
         return replace(self, settled=settled)
 
@@ -105,7 +105,11 @@ def taken(positions: list[int], given: Mapping[str, Any], family: Family, settle
     if not schedules:
         return Share(positions, settle(own), state, gradient)
     now = scheduled.values_at(schedules, steps, family)
-    return Share(positions, settle({**own, **now}, standing=scheduled.standing(now, family)), state, gradient, schedules)
+    settled = settle({**own, **now}, standing=scheduled.standing(now, family))
+    for name, given in schedules.items():
+        if name in settled.rule.initial_values.values():
+            raise ValueError(f"{name}: expected a number, as a state begins with it, received {given!r}")
+    return Share(positions, settled, state, gradient, schedules)
 
 
 def share_of(shares: Sequence[Share], count: int) -> list[int]:

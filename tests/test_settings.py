@@ -44,3 +44,14 @@ def test_dampening_begins_at_the_second_step() -> None:
     settings = Settings(0.25, {"momentum": 0.5, "dampening": 0.25})
     assert settings.scalars(RULES["momentum"], 1, 1.0)[:3] == (0.25, 0.5, 1.0)
     assert settings.scalars(RULES["momentum"], 2, 1.0)[:3] == (0.25, 0.5, 0.75)
+
+
+def test_others_are_become_whole() -> None:
+    own = Settings(0.25, {"momentum": 0.5}, weight_decay=0.5)
+    other = Settings(0.5, {"momentum": 0.75}, weight_decay=0.25, decoupled=True, maximize=True)
+    calls = own.becoming(other)
+    assert own == Settings(0.25, {"momentum": 0.5}, weight_decay=0.5)
+    for call in calls:
+        call()
+    assert own == other
+    assert (own.direction, own.decay) == (-1.0, 0.875)

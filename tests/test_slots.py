@@ -63,6 +63,16 @@ def test_memory_is_kept_when_a_step_is_counted_and_not_before() -> None:
     assert (slot.memory, apart.memory) == ((0.75,), (1.25,))
 
 
+def test_ahead_at_another_rate_than_the_settings() -> None:
+    rule = RULES["adam"]
+    slot = Slot(rule, settings(rule, lr=0.1), steps=4)
+    assert slot.ahead_at(0.3) == (rule.scalars(5, 0.3, **rule.defaults), ())
+    assert slot.scalars() == rule.scalars(5, 0.1, **rule.defaults)
+    remembering = Slot(enter_accumulating(), settings(enter_accumulating(), lr=0.5))
+    assert remembering.ahead_at(0.25) == ((0.25 / 1.0,), (0.5,))
+    assert (remembering.memory, remembering.coming) == ((0.25,), (0.25,))
+
+
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_optimizers_carry_it_for_each_parameter_and_checkpoints_keep_it(backend: str) -> None:
     needed(backend)

@@ -11,6 +11,7 @@ import pytest
 
 import fastopt
 import fastopt.backends
+from fastopt.schedules import Chain, Linear, Plateau, Warmup
 from tests.conftest import LAUNCHINGS, needed
 from tests.interrupts import Interrupted, interrupted_at
 
@@ -36,6 +37,19 @@ def with_memory(backend: str) -> Any:
 
 def clipped(backend: str) -> Any:
     return fastopt.Adam([np.arange(5, dtype=np.float32), np.arange(7.0)], max_norm=0.5, backend=backend)
+
+
+def scheduled(backend: str) -> Any:
+    return fastopt.Adam([np.arange(5, dtype=np.float32)], lr=Warmup(4, Plateau(0.5, factor=0.5, patience=0)), backend=backend)
+
+
+def scheduled_decay(backend: str) -> Any:
+    """It asks for another kernel at the third step, which is the one to be interrupted."""
+    return fastopt.SGD([np.arange(5, dtype=np.float32)], lr=Linear(0.5, 8), weight_decay=Chain((0.0, 0.5), (2,)), backend=backend)
+
+
+def scheduled_momentum(backend: str) -> Any:
+    return fastopt.SGD([np.arange(5, dtype=np.float32)], lr=0.5, momentum=Linear(0.5, 8, 0.9), backend=backend)
 
 
 MADE = [one, two_dtypes, groups, with_memory, clipped]
@@ -86,11 +100,29 @@ def sets_lr(opt: Any) -> None:
     opt.lr = 0.75
 
 
+def sets_a_schedule(opt: Any) -> None:
+    opt.lr = Linear(0.75, 8)
+
+
+def configures_schedules(opt: Any) -> None:
+    opt.configure(lr=Linear(0.75, 8), weight_decay=Chain((0.0, 0.25), (3,)))
+
+
+def observes(opt: Any) -> None:
+    opt.observe(3.0)
+
+
 def adds(opt: Any) -> None:
     opt.add_param_group({"params": np.ones(4, np.float32)})
 
 
 CHANGES = [step_without_some, loads, configures, configures_another_kernel, sets_lr, adds]
+SCHEDULED = [
+    *((one, work) for work in (sets_a_schedule, configures_schedules)),
+    *((scheduled, work) for work in (step, observes, sets_lr)),
+    *((make, step) for make in (scheduled_momentum, scheduled_decay)),
+]
+"""With schedules a step may take three ways, to all of which every backend comes the same way."""
 
 
 @pytest.mark.parametrize("make", MADE)
@@ -101,7 +133,10 @@ def test_a_step_is_made_or_not(launching: str, make: Callable[[str], Any]) -> No
 
 @pytest.mark.parametrize(
     ("make", "work"),
-    [(make, work) for work in CHANGES for make in ([one, groups] if work is loads else [one, two_dtypes, groups, with_memory])],
+    [
+        *((make, work) for work in CHANGES for make in ([one, groups] if work is loads else [one, two_dtypes, groups, with_memory])),
+        *SCHEDULED,
+    ],
 )
 def test_a_change_is_made_or_not(make: Callable[[str], Any], work: Callable[[Any], None]) -> None:
     made_or_not(fastopt.backends.on_host()[-1], make, work)

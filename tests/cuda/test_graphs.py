@@ -12,6 +12,7 @@ import pytest
 import fastopt
 from fastopt.crosscheck import ulp_distance
 from fastopt.cuda.memory import assign, from_host, to_host
+from fastopt.schedules import Chain, Cosine, Linear, Warmup
 
 STREAM = 77
 SIZES = (5, 300)
@@ -188,3 +189,51 @@ def test_another_kind_of_weight_decay_is_another_kernel(emulated: Any) -> None:
     on_device.configure(weight_decay=0.1)
     with pytest.raises(RuntimeError, match=r"^advance: expected a step that was captured in a CUDA graph before, with the weight decay of"):
         on_device.advance(stream=STREAM)
+
+
+def test_replays_follow_schedules(emulated: Any) -> None:
+    """`advance` sets what the step that it counts takes, as a step does."""
+    follows = {"lr": Warmup(2, Cosine(0.1, 5)), "momentum": Linear(0.5, 6, 0.9), "weight_decay": Linear(0.3, 8, 0.1)}
+    on_device, params, on_host, host = build("momentum")
+    for each in (on_device, on_host):
+        each.configure(**follows)
+    static = [from_host(g) for g in new_values(0)]
+    emulated.begin_capture(STREAM)
+    on_device.step(static, stream=STREAM)
+    graph = emulated.end_capture(STREAM)
+    for step in range(6):
+        assert on_device.lr == on_host.lr == follows["lr"](step)
+        on_host.step(new_values(step))
+        for place, values in zip(static, new_values(step), strict=True):
+            assign(place, values)
+        if step == 3:  # one outside of the graph
+            on_device.step(static, stream=STREAM)
+        else:
+            on_device.advance(stream=STREAM)
+            emulated.replay(graph, STREAM)
+        assert agree(params, host)
+    assert on_device.steps == 6
+
+
+def test_a_schedule_that_asks_for_another_kernel_than_the_captured_one_is_refused(emulated: Any) -> None:
+    on_device, params, on_host, host = build()
+    for each in (on_device, on_host):
+        each.configure(weight_decay=Chain((0.5, 0.0), (2,)))
+    static = [from_host(g) for g in new_values(0)]
+    emulated.begin_capture(STREAM)
+    on_device.step(static, stream=STREAM)
+    graph = emulated.end_capture(STREAM)
+    for _ in range(2):
+        on_device.advance(stream=STREAM)
+        emulated.replay(graph, STREAM)
+        on_host.step(new_values(0))
+    for _ in range(2):
+        message = r"^weight_decay: expected a schedule that is 0 at all steps of a captured graph or at none; after 2 steps it changes$"
+        with pytest.raises(RuntimeError, match=message):
+            on_device.advance(stream=STREAM)
+        assert on_device.steps == 2
+    on_device.weight_decay = on_host.weight_decay = 0.25
+    on_device.advance(stream=STREAM)
+    emulated.replay(graph, STREAM)
+    on_host.step(new_values(0))
+    assert agree(params, host)

@@ -17,6 +17,7 @@ import pytest
 
 import fastopt
 from fastopt import reference
+from fastopt.schedules import Cosine
 
 from .arrays import random_arrays
 from .interleave import Contender, interleave
@@ -31,7 +32,11 @@ BESIDE = [PEER] if PEER not in absent() else []
 IN_FILES = ["fastopt, in a file"] if find_spec("safetensors") else []
 CHECKPOINTS = ["fastopt, in memory", *IN_FILES, *(f"{peer}, in a file" for peer in BESIDE)]
 OPTIONS = ["no option", "a new lr each step", "grad_scale", "nonfinite='skip'", "max_norm", "two groups", "half without", "bfloat16 states"]
+SCHEDULES = ["a fixed lr", "a new lr each step", "an lr schedule", "lr and a beta", *(f"{peer}, its scheduler" for peer in BESIDE)]
 MIXED = ["float32 and float64", "all float32", "all float64", "two optimizers"]
+
+HALF = 10_000
+"""Steps from a schedule's highest value to its lowest."""
 
 BUDGET = {"smoke": 0.0, "quick": 1.0, "full": 6.0}
 """Seconds of timing a cell."""
@@ -50,6 +55,7 @@ def _cells(profile: str) -> dict[str, list[str]]:
         "build, 1 x 1,000": [*here(), *BESIDE],
         f"build, {long}": [*here(), *BESIDE],
         "step, 1 x 100": [*here(), *BESIDE],
+        "step with a schedule, 1 x 100": SCHEDULES,
         f"step of two dtypes, {long}": MIXED,
         f"step with an option, {long}": OPTIONS,
         f"save, {long}": CHECKPOINTS,
@@ -75,12 +81,16 @@ def _measured(profile: str, threads: int, call: str) -> Row:
     what, sizes = call.split(", ", 1)
     tensors, size = (int(number.replace(",", "")) for number in sizes.split(" x "))
     make: dict[str, Maker] = {"functional": _functional, "build": _build, "step": _step, "step of two dtypes": _mixed}
+    make["step with a schedule"] = _with_schedule
     names = _cells(profile)[call]
     if any(name.startswith(PEER) for name in names):
         verify(PEERS[PEER])
     with tempfile.TemporaryDirectory() as folder:
         make |= {"step with an option": _with_option, "save": partial(_save, Path(folder)), "load": partial(_load, Path(folder))}
-        contenders = {name: Contender(make[what](name, [size] * tensors, threads), polls=name == PEER and what == "step") for name in names}
+        contenders = {
+            name: Contender(make[what](name, [size] * tensors, threads), polls=name.startswith(PEER) and what.startswith("step"))
+            for name in names
+        }
         rounds = interleave(contenders, BUDGET[profile])
     return row_of(rounds, group="calls", label=call, tensors=tensors, elements=tensors * size, threads=threads)
 
@@ -164,6 +174,32 @@ def _with_option(name: str, sizes: list[int], threads: int) -> Callable[[], obje
         opt.step(grads)
 
     return scheduled
+
+
+def _with_schedule(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
+    """Learning rates on a cosine that goes down and up again for as long as is measured."""
+    params, grads = _arrays(sizes)
+    lr = Cosine(LR, HALF, swinging=True)
+    if name.startswith(PEER):
+        from torch.optim.lr_scheduler import CosineAnnealingLR
+
+        handed: Any = Handed(PEERS[PEER], params, grads, threads=threads)
+        optimizer = handed.peer.optimizer
+        scheduler = CosineAnnealingLR(optimizer, HALF)
+        return lambda: (optimizer.step(), scheduler.step())  # the optimizer's own, around which the scheduler puts another one
+    options: dict[str, dict[str, Any]] = {
+        "an lr schedule": {"lr": lr},
+        "lr and a beta": {"lr": lr, "betas": (Cosine(BETAS[0], HALF, end=0.5, swinging=True), BETAS[1])},
+    }
+    opt = fastopt.Adam(params, **{"lr": LR, "num_threads": threads, **options.get(name, {})})
+    if name != "a new lr each step":
+        return lambda: opt.step(grads)
+
+    def by_hand() -> None:
+        opt.lr = lr(opt.steps)
+        opt.step(grads)
+
+    return by_hand
 
 
 def _save(folder: Path, name: str, sizes: list[int], threads: int) -> Callable[[], object]:

@@ -98,6 +98,33 @@ def test_a_step_with_an_option_has_that_option_and_steps_every_tensor(name: str,
     assert step(opt, grads) == (name != "nonfinite='skip'")
 
 
+@pytest.mark.parametrize("name", calls.SCHEDULES)
+def test_a_step_with_a_schedule_takes_the_rate_of_the_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opts: list[Any] = []
+    build = fastopt.Adam.__init__
+
+    def kept(self: Any, *arguments: Any, **options: Any) -> None:
+        build(self, *arguments, **options)
+        opts.append(self)
+
+    monkeypatch.setattr(fastopt.Adam, "__init__", kept)
+    if name.startswith(calls.PEER):
+        handed = calls.Handed
+        monkeypatch.setattr(calls, "Handed", lambda *arguments, **options: opts.append(handed(*arguments, **options)) or opts[0])
+    call = calls._with_schedule(name, [10], 1)
+    seen = []
+    for _ in range(4):
+        call()
+        group = opts[0].peer.optimizer.param_groups[0] if name.startswith(calls.PEER) else None
+        seen.append((group["lr"], group["betas"]) if group else (opts[0].lr, opts[0].betas))
+    # who sets it before the step has that of the last one afterwards, who follows a schedule is asked for the next one's
+    first = {"a fixed lr": None, "a new lr each step": 0}.get(name, 1)
+    rates = [calls.LR if first is None else calls.Cosine(calls.LR, calls.HALF)(first + step) for step in range(4)]
+    assert [lr for lr, _ in seen] == pytest.approx(rates, rel=1e-12)
+    assert len(set(rates)) == (1 if first is None else 4)
+    assert (len({betas for _, betas in seen}) > 1) == (name == "lr and a beta")
+
+
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("name", calls.CHECKPOINTS)
 def test_a_checkpoint_holds_the_state_and_comes_back(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ FOLLOWING: list[tuple[Callable[..., fastopt.Optimizer], dict[str, Any], dict[str
     (fastopt.SGD, {"lr": Cosine(0.1, 20)}, {}),
     (fastopt.Adam, {"lr": Warmup(3, InverseTime(0.1, 0.5))}, {"weight_decay": 0.1}),
     (fastopt.AdamW, {"lr": Cosine(0.1, 20)}, {}),
+    (fastopt.Adam, {"lr": Cosine(0.1, 20)}, {"max_norm": 0.5}),
+    (fastopt.Adam, {"lr": Cosine(0.1, 20)}, {"maximize": True}),
     (fastopt.NAdam, {"lr": Exponential(0.1, 0.9)}, {}),
     (
         fastopt.SGD,
@@ -91,7 +93,8 @@ def test_following_is_setting_by_hand(backend: str, dtypes: Any, make: Any, sche
         gradients = [a for dtype in dtypes for a in arrays(10 + step, dtype)]
         if step % 5 == 4:
             gradients[0] = None  # its own count stays behind; schedules go by the optimizer's
-        assert opt.step(gradients) == hand.step(gradients) is True
+        scale = 2.0 if step % 3 == 1 else 1.0
+        assert opt.step(gradients, grad_scale=scale) == hand.step(gradients, grad_scale=scale) is True
         assert everything(opt) == everything(hand)
     assert set(opt.schedules) == set(scheduled)
 
@@ -323,6 +326,19 @@ def test_nothing_is_changed_by_a_schedule_that_cannot_be_used() -> None:
         fastopt.functional.sgd(np.ones(3), np.ones(3), step=1, lr=Cosine(0.1, 3))
     with pytest.raises(ValueError, match=r"^initial_accumulator_value: expected a number, as a state begins with it, received Cosine"):
         fastopt.AdaGrad(arrays(0), initial_accumulator_value=Cosine(0.1, 3))
+
+
+@pytest.mark.parametrize("nonfinite", ["skip", "raise"])
+def test_a_rate_that_follows_a_schedule_does_not_hide_what_is_not_finite(nonfinite: str) -> None:
+    opt = fastopt.Adam(arrays(0), lr=Linear(0.8, 8), nonfinite=nonfinite)
+    before = everything(opt)
+    bad = [np.full_like(p, np.nan) for p in arrays(0)]
+    if nonfinite == "skip":
+        assert opt.step(bad) is False
+    else:
+        with pytest.raises(FloatingPointError):
+            opt.step(bad)
+    assert everything(opt) == before
 
 
 def test_a_step_that_is_not_made_does_not_count() -> None:

@@ -28,7 +28,7 @@ def parse(text: str) -> Schedule:
 def _call(node: ast.Call) -> Schedule:
     name = ast.unparse(node.func)
     known = {_short(key): cls for key, cls in SCHEDULES.items()}
-    cls = known.get(_short(name)) if isinstance(node.func, ast.Name) else None
+    cls = known.get(_short(name))
     if cls is None:
         raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}; received {name!r}")
     keywords = {}

@@ -229,6 +229,26 @@ def test_what_is_saved_is_plain_and_what_was_saved_before_loads() -> None:
         assert opt.lr == 0.3
 
 
+def test_a_schedule_is_checked_for_the_step_that_comes() -> None:
+    """Where one is taken, and not for the first step of all."""
+    opt = fastopt.Adam(arrays(0), lr=Exponential(0.1, 2.0))
+    before = opt.state_dict()
+    late = {**before, "steps": 5000}
+    with pytest.raises(ValueError, match=r"^lr: expected a finite number >= 0 of its schedule Exponential\(0\.1, 2\.0\) after 5000 steps"):
+        opt.load_state_dict(late)
+    assert opt.state_dict()["groups"] == before["groups"]
+    assert opt.steps == 0
+    opt.lr = 0.1
+    opt.load_state_dict({**opt.state_dict(), "steps": 5000})
+    for take in (
+        lambda: opt.configure(lr=Exponential(0.1, 2.0)),
+        lambda: opt.add_param_group({"params": [np.ones(3, np.float32)], "lr": Exponential(0.1, 2.0)}),
+    ):
+        with pytest.raises(ValueError, match=r"^lr: .* after 5000 steps"):
+            take()
+    assert (opt.lr, len(opt.groups)) == (0.1, 1)
+
+
 def test_momentum_from_0_keeps_its_buffer() -> None:
     """The form is chosen as for a momentum that is not 0, so b <- momentum b + g all the way."""
     w, g = np.zeros(3), np.array([1.0, 2.0, -4.0])

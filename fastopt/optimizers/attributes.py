@@ -31,7 +31,7 @@ class Attributes:
 
     if TYPE_CHECKING:  # `Holding` has it
 
-        def _values_of(self, share: Share) -> dict[str, Any]: ...
+        def _value_of(self, share: Share, name: str) -> Any: ...
 
         def _configure(self, which: Iterable[int], changes: Mapping[str, Any]) -> None: ...
 
@@ -67,9 +67,9 @@ class _Argument:
     def __get__(self, optimizer: Attributes | None, kind: type | None = None) -> Any:
         if optimizer is None:
             return self
-        values = [optimizer._values_of(share).get(self.name, _Argument) for share in optimizer._shares]
-        if _Argument in values:
+        if any(self.name not in share.values for share in optimizer._shares):
             raise AttributeError(f"{type(optimizer).__name__!r} object has no attribute {self.name!r}", name=self.name, obj=optimizer)
+        values = [optimizer._value_of(share, self.name) for share in optimizer._shares]
         if any(value != values[0] for value in values[1:]):
             raise AttributeError(f"{self.name}: the groups have different ones; see groups[i].{self.name}", name=self.name, obj=optimizer)
         return values[0]

@@ -141,9 +141,9 @@ class Optimizer(Following):
 
         Returns True, or False if the step was skipped (`nonfinite="skip"`).
 
-        Raises TypeError, ValueError or FloatingPointError before anything is written. A signal handler that raises (Ctrl-C) finds the step
-        made and counted, or neither. Of several threads that step one optimizer, each waits for the others; RuntimeError where a step is
-        asked for in the middle of one by the thread that makes it (in a signal handler).
+        Raises TypeError, ValueError (also for what a schedule comes to) or FloatingPointError before anything is written. A signal
+        handler that raises (Ctrl-C) finds the step made and counted, or neither. Of several threads that step one optimizer, each waits
+        for the others; RuntimeError where a step is asked for in the middle of one by the thread that makes it (in a signal handler).
         """
         # a list of its own, which nobody else takes arrays out of before they have been read; one beside a list is known without a call
         gradients = [*grads] if grads.__class__ is list else grads
@@ -263,7 +263,8 @@ class Optimizer(Following):
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """Every argument besides the learning rate, as the next step will use it (in the first group); `configure` changes it."""
-        return {name: value for name, value in self._values_of(self._shares[0]).items() if name not in ("lr", *STORAGE)}
+        share = self._shares[0]
+        return {name: self._value_of(share, name) for name in share.values if name not in ("lr", *STORAGE)}
 
     def __repr__(self) -> str:
         groups = self.groups if len(self._shares) > 1 else ()

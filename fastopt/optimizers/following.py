@@ -31,7 +31,7 @@ class Following(Holding):
 
         Raises AttributeError where groups have different ones.
         """
-        rates = [self._values_of(share)["lr"] if self._scheduled else share.settings.lr for share in self._shares]
+        rates = [self._value_of(share, "lr") if self._scheduled else share.settings.lr for share in self._shares]
         if any(rate != rates[0] for rate in rates):
             raise AttributeError("lr: the groups have different ones; see groups[i].lr")
         return float(rates[0])

@@ -52,7 +52,7 @@ class Group:
     def __getattr__(self, name: str) -> Any:
         values = self._share.values
         if name in values:
-            return self._optimizer._values_of(self._share)[name]
+            return self._optimizer._value_of(self._share, name)
         raise AttributeError(f"group {self._index} has no argument {name!r}; there are {', '.join(values)}")
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -125,8 +125,8 @@ class Holding(Attributes):
         rate = every[0].schedules.get("lr") if plain and len(every) == len(every[0].schedules) == 1 else None
         return {"_shares": every, "_scheduled": scheduled, "_plain": plain and not scheduled, "_rate": rate}
 
-    def _values_of(self, share: Share) -> dict[str, Any]:
-        return share.values_at(self._turn.steps)
+    def _value_of(self, share: Share, name: str) -> Any:
+        return share.value_at(name, self._turn.steps)
 
     @in_turn
     def add_param_group(self, group: Mapping[str, Any]) -> None:
@@ -156,6 +156,8 @@ class Holding(Attributes):
 
     def configure(self, **changes: Any) -> None:
         """Changes the learning rate or other arguments of all groups from the next step on; all of them or, on an error, none.
+
+        A number takes the place of a schedule, and a schedule that of a number.
 
         What the constructor refuses is refused in the same words. Where a change asks for another form (AMSGrad, say), states go on by
         their names, and those that were not kept before begin.
@@ -230,6 +232,8 @@ class Holding(Attributes):
     @in_turn
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes over what `state_dict` gave; checked as a whole before anything is written.
+
+        Arguments are part of it: schedules that were saved go on, and a number that was saved takes a schedule's place.
 
         Raises TypeError or ValueError for a state of another rule, structure, shape or dtype, and for a count of more than 2^62 steps.
         Structures, shapes and dtypes are those of the states: of a rule that keeps none, only the number of parameters can be compared

@@ -64,9 +64,11 @@ class Share:
         storages = (None if found is None else found.name for found in (self.state, self.gradient))
         return {**self.settled.values, "lr": self.settings.lr, **dict(zip(STORAGE, storages, strict=True)), **self.schedules}
 
-    def values_at(self, steps: int) -> dict[str, Any]:
-        """Every argument by its name, as the step after so many uses it. Raises ValueError as `at`."""
-        return {**self.values, **self.moved(steps)} if self.schedules else self.values
+    def value_at(self, name: str, steps: int) -> Any:
+        """An argument as the step after so many uses it. Raises ValueError as `at`."""
+        if name not in self.schedules:
+            return self.values[name]
+        return scheduled.values_at({name: self.schedules[name]}, steps, self.settled.family)[name]
 
     def moved(self, steps: int) -> dict[str, Any]:
         """What the schedules come to after so many steps. Raises ValueError for a value that its argument cannot have."""
@@ -77,7 +79,10 @@ class Share:
         if not self.schedules:
             return self
         now = self.moved(steps) if now is None else now
-        settled = self.settled.changed({"lr": self.settings.lr, **now}, scheduled.standing(now, self.settled.family))
+        try:
+            settled = self.settled.changed({"lr": self.settings.lr, **now}, scheduled.standing(now, self.settled.family))
+        except (TypeError, ValueError) as error:  # a form may take less than its family, and some do not go together
+            raise ValueError(f"{error}, of its schedule after {steps} steps") from error
         return replace(self, settled=settled)
 
     def observing(self, loss: float) -> Share:

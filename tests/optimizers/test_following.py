@@ -322,6 +322,22 @@ def test_a_bad_value_is_refused_before_the_step(backend: str, name: str, values:
     assert opt.steps == 3
 
 
+def test_a_value_that_the_form_does_not_take_is_refused_too() -> None:
+    """The family takes a momentum above 1, the moving average does not; and one bad schedule does not hide what others say."""
+    opt = fastopt.SGD(arrays(0), momentum=Chain((0.5, 1.5), (2,)), form="averaged", weight_decay=Linear(0.5, 4))
+    for step in range(2):
+        opt.step(arrays(step))
+    before = everything(opt)
+    with pytest.raises(ValueError, match=r"^momentum: expected a number in \[0, 1\), received 1\.5, of its schedule after 2 steps$"):
+        opt.step(arrays(2))
+    assert everything(opt) == before
+    bad = fastopt.SGD(arrays(0), lr=Listed((0.5, -1.0)), weight_decay=Linear(0.5, 4))
+    bad.step(arrays(0))
+    assert (bad.weight_decay, bad.hyperparameters["weight_decay"], bad.groups[0].weight_decay) == (0.375,) * 3
+    assert "Listed" in repr(bad)
+    assert "Listed" in repr(bad.groups)
+
+
 def test_nothing_is_changed_by_a_schedule_that_cannot_be_used() -> None:
     opt = fastopt.Adam(arrays(0), lr=Cosine(0.1, 20))
     opt.step(arrays(1))

@@ -244,7 +244,7 @@ class Calls(Subject, RuleBasedStateMachine):
             )
             for s in entry.states
         }
-        values = {**defaults(entry.name), **self._some_arguments(entry.name)}
+        values = {**defaults(entry.name), **self._some_arguments(entry.name, scheduled=False)}
         memory = {"momentum_product": 0.75} if entry.memory else {}
         p, after, _ = one_step(entry.name, tensor.p, g, states, values, step, grad_scale=2.0, product=0.75)
         for backend in self.there:

@@ -116,6 +116,14 @@ class Group:
     values: dict[str, Any]
     state_dtype: Any = None
 
+    def values_at(self, steps: int) -> dict[str, Any]:
+        """The arguments after so many steps of the optimizer: what schedules come to."""
+
+        def of(value: Any) -> Any:
+            return value(steps) if callable(value) else value
+
+        return {name: tuple(map(of, value)) if isinstance(value, tuple) else of(value) for name, value in self.values.items()}
+
 
 @dataclass
 class Model:
@@ -165,7 +173,7 @@ class Model:
                 tensor.p,
                 g,
                 tensor.states,
-                group.values,
+                group.values_at(self.steps),
                 tensor.steps + 1,
                 grad_scale=grad_scale,
                 clip=clip,

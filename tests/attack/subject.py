@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import fastopt
+from fastopt import schedules
 from fastopt.rules.entry import RULES
 from fastopt.storage import STORAGES
 from tests.attack.arrays import ORDERS, SHAPES, Array, filled, like, made, narrow_there, same_bits, values_for
@@ -98,8 +99,8 @@ class Subject:
             start += size
         return parts
 
-    def _some_arguments(self, name: str) -> dict[str, Any]:
-        """Arguments of a rule that are not at their defaults."""
+    def _some_arguments(self, name: str, scheduled: bool = True) -> dict[str, Any]:
+        """Arguments of a rule that are not at their defaults; some follow schedules, if they may."""
         rng, found = self.rng, dict[str, Any]()
         for key, choices in (
             ("lr", (0.0, 1e-4, 0.05, 3.0)),
@@ -112,6 +113,10 @@ class Subject:
         for key, entry in RULES[name].hyperparameters.items():
             if rng.random() < 0.5:
                 found[key] = another(entry, rng)
+        for key in [key for key, value in found.items() if scheduled and isinstance(value, float | tuple) and key not in BEGINNINGS]:
+            if rng.random() < 0.25:
+                value = found[key]
+                found[key] = (another_schedule(value[0], rng), *value[1:]) if isinstance(value, tuple) else another_schedule(value, rng)
         return found
 
     def agrees(self, call: str) -> None:
@@ -139,12 +144,38 @@ class Subject:
                 assert slot["steps"] == model.tensors[i].steps, f"{call}: a count of its own"
                 assert slot["memory"] in ({}, {"momentum_product": model.tensors[i].product}), f"{call}: memory"
         for group, own in zip(kept["groups"], model.groups, strict=True):
-            assert {name: group[name] for name in own.values} == own.values, f"{call}: arguments"
+            assert {name: group[name] for name in own.values} == saved(own.values), f"{call}: arguments"
+        for k, own in enumerate(model.groups):
+            assert {name: getattr(opt.groups[k], name) for name in own.values} == own.values_at(model.steps), f"{call}: values"
         assert len(repr(opt)) < 2000
 
     def on_all(self, call: str, work: Callable[[str, Any], Any]) -> list[Any]:
         """Does the same on each backend."""
         return [work(backend, self.opts[backend]) for backend in self.there]
+
+
+BEGINNINGS = ("initial_accumulator_value",)
+"""What states begin with, which does not change."""
+
+
+def another_schedule(value: float, rng: np.random.Generator) -> schedules.Schedule:
+    """One that goes by a value of an argument, and is 0 at times, or for a while, as the value may be."""
+    made = (
+        schedules.Linear(value, 5, value / 2.0),
+        schedules.Chain((value, 0.0, schedules.Cosine(value, 7)), (2, 5)),
+        schedules.Warmup(3, schedules.Exponential(value, 0.5, 2)),
+        schedules.ByEpoch(schedules.Staircase(value, 2), 2),
+    )
+    return made[int(rng.integers(len(made)))]
+
+
+def saved(values: dict[str, Any]) -> dict[str, Any]:
+    """Arguments as a dictionary has them."""
+
+    def of(value: Any) -> Any:
+        return value.to_dict() if isinstance(value, schedules.Schedule) else value
+
+    return {name: tuple(map(of, value)) if isinstance(value, tuple) else of(value) for name, value in values.items()}
 
 
 def another(entry: Any, rng: np.random.Generator) -> Any:

@@ -16,6 +16,7 @@ import pytest
 import fastopt
 from fastopt import arguments, checkpoint
 from fastopt.host import arrays as host_arrays
+from fastopt.optimizers.following import Following
 from fastopt.optimizers.holding import Holding
 from fastopt.plan import Plan
 from fastopt.structure import Structure
@@ -95,6 +96,10 @@ def _a_gradient_is_cast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_arrays, "gradient", lambda *given: None)
 
 
+def _schedules_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Following, "_follow", lambda self, captured=False: None)
+
+
 PLANTED = [
     _scale_is_forgotten,
     _any_layout_will_do,
@@ -103,6 +108,7 @@ PLANTED = [
     _a_count_is_not_taken_over,
     _a_gradient_more_is_ignored,
     _a_gradient_is_cast,
+    _schedules_are_not_followed,
 ]
 
 

@@ -1,6 +1,6 @@
 """Schedules that fall for as long as training runs: in inverse time, exponentially, by an inverse root, or in stairs.
 
-t is the number of steps made before, or of epochs inside of `ByEpoch`.
+t is the number of steps made before, or of epochs inside of `ByEpoch`: so each falls by the batch as it is, and by the epoch there.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ __all__ = ["Exponential", "InverseSqrt", "InverseTime", "MultiStep", "Staircase"
 class InverseTime(Schedule):
     """initial / (1 + decay t / steps), with t / steps rounded down if `staircase`.
 
-    `ByEpoch(InverseTime(a, decay), n)` is a / (1 + decay epoch). As keras.optimizers.schedules.InverseTimeDecay (initial_learning_rate,
-    decay_rate, decay_steps, staircase).
+    `ByEpoch(InverseTime(a, decay), n)` is a / (1 + decay epoch), epochs counted from 0 (from 1 with first=1).
+
+    As keras.optimizers.schedules.InverseTimeDecay (initial_learning_rate, decay_rate, decay_steps, staircase).
     """
 
     initial: Value
@@ -58,7 +59,8 @@ class Exponential(Schedule):
 class InverseSqrt(Schedule):
     """k initial / sqrt(t + offset), with `offset` >= 1.
 
-    k a / sqrt(batch number) as it is, batches counted from 1, and k a / sqrt(epoch) as `ByEpoch(InverseSqrt(a, k), n)`.
+    As it is, k a / sqrt(batch number), and `ByEpoch(InverseSqrt(a, k), n)` is k a / sqrt(epoch). The offset makes either count from 1, so
+    `first` stays 0 there.
     `Warmup(w, InverseSqrt(a, k=sqrt(w), offset=w))` is a sqrt(w / t) after w steps, as A. Vaswani et al. (Attention is all you need,
     NeurIPS 2017) have it.
     """

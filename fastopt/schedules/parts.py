@@ -6,7 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastopt.schedules.schedule import Part, Parts, Schedule, Several, Steps, Value, Whole
+from fastopt.schedules.schedule import Count, Part, Parts, Schedule, Several, Steps, Value, Whole
 
 __all__ = ["ByEpoch", "Chain", "Constant", "Warmup"]
 
@@ -65,10 +65,15 @@ class Chain(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class ByEpoch(Schedule):
-    """Another schedule that is given the epoch in the place of the step: 0 for the first `steps_per_epoch` steps, then 1, and so on."""
+    """Another schedule that is given the epoch in the place of the step: `first` for the first `steps_per_epoch` steps, then one more, and
+    so on.
+
+    Frameworks count epochs from 0. Who counts from 1, as lectures do, has first=1: a0 / (1 + decay epoch) then begins below a0.
+    """
 
     schedule: Part
     steps_per_epoch: Steps
+    first: Count = 0
 
     def at(self, step: int) -> float:
-        return self.schedule.at(step // self.steps_per_epoch)
+        return self.schedule.at(self.first + step // self.steps_per_epoch)

@@ -59,7 +59,7 @@ class Schedule(ABC):
         return self.at(arguments.whole_number(step, "step", 0))
 
     def observe(self, loss: float) -> Self:
-        """This schedule after it was told a loss: itself, but for `Plateau` and what one is a part of."""
+        """This schedule after it was told a loss: itself, unless it is a `Plateau` or has one among its parts."""
         told: dict[str, Any] = {}
         for name, value in self._arguments().items():
             if isinstance(value, Schedule):

@@ -24,8 +24,8 @@ class ExponentialAverage:
         w <- beta w + (1 - beta)          w = 1 - beta^t after t values
         value = v / w                     with bias correction; v without
 
-    The weight of a value falls to 1/e of the newest one's after about `window` = 1 / (1 - beta) more: 2 for beta = 0.5, 10 for 0.9,
-    50 for 0.98. Without the correction the first values are pulled to 0, where v began, as long as the window is not full.
+    `window` = 1 / (1 - beta) is 2 for beta = 0.5, 10 for 0.9 and 50 for 0.98. After so many more, the weight of a value is about 1/e of
+    the newest one's (1/4 for 0.5). Without the correction the first averages are pulled to 0, where v began, until the window is full.
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ class History:
         self._before = now
 
     def verdict(self, floor: float | None = None) -> Verdict:
-        """`regime_of` what was recorded."""
+        """The regime that is read from what was recorded (`regime_of`, which says what losses it can be read from)."""
         return regime_of(
             self.losses,
             floor=floor,

@@ -42,9 +42,9 @@ class RangeTest:
     stopped
         Why it ended before the highest rate; None if it did not.
 
-    The average lags behind the losses, by beta / (1 - beta) steps: nine for 0.9, in which the rate grows five times in the default range.
-    So what is suggested comes from a centred average (`fastopt.training.smoothed`). It ends where `smoothed` is lowest: from there on
-    losses are above it, and those that explode would be in the average of the ones before.
+    `smoothed` lags behind the losses, by beta / (1 - beta) steps: nine for 0.9, in which the rate grows five times in the default range.
+    So what is suggested comes from an average that does not (`fastopt.training.smoothed`, centred), of the losses up to where `smoothed`
+    is lowest: those after it may explode, and a centred average would have them in it before they come.
     """
 
     rates: NDArray[np.float64]

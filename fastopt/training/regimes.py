@@ -1,23 +1,24 @@
 """The regimes of the learning rate, read from the losses of a run: it diverges, overshoots, plateaus, is good, or slow.
 
 How it is read, in this order. L_0 is the first loss, `end` the median of the last fifth, `floor` the lowest loss that is known to be
-possible (or the lowest level of the run), and drop = L_0 - floor. `noise` is what losses scatter by from one to the next, from their second
-differences (for independent ones sqrt(6) sigma).
+possible (or the lowest level of the run), and drop = L_0 - floor. `noise` is the standard deviation that losses scatter by
+from one to the next, read from their second differences (whose own, of independent losses, is sqrt(6) times that).
 
 1. A NaN or an infinity anywhere; an end above L_0 by more than 3 noise (or by any, where the floor is given and the noise is more than a
    quarter of the drop); ups and downs that grow, to above L_0; or a loss that fell, turned, and rose by a quarter of what it had fallen:
    it **diverges**.
-2. While the loss is more than 1 % of the drop above the floor: most updates point against the one before (where their cosines are known);
-   the loss leaps above L_0 by more than the drop; or it goes up by a quarter of what it goes down, regularly and not as noise would: it
-   **overshoots** the minimum.
+2. While the loss is more than 1 % of the drop above the floor: most updates point against the one before, with a mean cosine below -0.3
+   (where cosines are known); the loss leaps above L_0 by more than the drop; or it goes up by a quarter of what it goes down, regularly
+   and not as noise would: it **overshoots** the minimum.
 3. The second half brought less than 2 % of the drop: it stands. Where it began, that is **slow**, unless it went up and down by more than
-   the drop to a given floor meanwhile. After 90 % of the way to a given floor it is **good**. Anywhere else it **plateaus**.
-4. It still falls. It is **slow** if it has come less than 90 % of the way (where the floor is given), or if the second half brought over
-   30 % of all that it fell (of a straight line 50 %, of an exponential that came 80 % of its way 31 %); else it is **good**.
+   the drop to a given floor meanwhile. Where the floor is given, it is **good** after 90 % of the way, and **plateaus** before that.
+4. It still falls. Where the floor is given, it is **slow** if it has come less than 90 % of the way. Where none is, it is slow if the
+   second half brought over 30 % of all that it fell (of a straight line 50 %, of an exponential that came 80 % of its way 31 %). Else it
+   is **good**.
 
-Only a floor, or gradients' norms, can tell a plateau from a minimum. Where there is neither, a run that stands is good unless its
-losses scatter by more than 5 % of the drop. Several rates tell more than one: `regimes_of` takes the best of all for the floor, and
-knows which rates are above the best one.
+Only a floor, or gradients' norms, can tell a plateau from a minimum. Where no floor is given, a run that stands below L_0 plateaus if its
+gradients do not become small, or if its losses scatter by more than 5 % of the drop; else it is good. Several rates tell more than one:
+`regimes_of` takes the best of all for the floor, and knows which rates are above the best one.
 """
 
 from __future__ import annotations

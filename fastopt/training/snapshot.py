@@ -75,7 +75,7 @@ class ArrayCopies:
 
 
 class Snapshot:
-    """An optimizer as it is when this is made: its parameters, its states, its step count and its arguments; `put_back` has it so again.
+    """An optimizer as it is when this is made: its parameters, its states, its step count and its arguments; `put_back` restores all of it.
 
     Takes an optimizer of fastopt's, one of PyTorch's, or arrays alone.
     """

@@ -15,6 +15,8 @@ def test_values_by_hand() -> None:
     assert [chain(step) for step in (0, 1, 2, 3, 5, 6, 99)] == [3.0, 3.0, 8.0, 7.0, 5.0, 1.0, 1.0]
     epochs = ByEpoch(Linear(8.0, 8), 3)
     assert [epochs(step) for step in (0, 2, 3, 5, 6, 24, 99)] == [8.0, 8.0, 7.0, 7.0, 6.0, 0.0, 0.0]
+    counted = ByEpoch(Linear(8.0, 8), 3, first=1)
+    assert [counted(step) for step in (0, 2, 3, 5, 6, 21)] == [7.0, 7.0, 6.0, 6.0, 5.0, 0.0]
     assert [Constant(3)(step) for step in (0, 99)] == [3.0, 3.0]
 
 

@@ -45,7 +45,7 @@ EVERY: list[Schedule] = [
     schedules.Piecewise(((2, 0.1), (9, 0.5), (15, 0.0)), "cosine"),
     schedules.Warmup(5, schedules.Cosine(0.1, 12), 0.01),
     schedules.Chain((0.3, schedules.Warmup(3, 0.2), schedules.Plateau(0.1)), (4, 11)),
-    schedules.ByEpoch(schedules.StepDecay(0.1, 2), 3),
+    schedules.ByEpoch(schedules.StepDecay(0.1, 2), 3, first=1),
     schedules.Plateau(0.1, patience=1).observe(1.0).observe(2.0),
 ]
 
@@ -131,6 +131,7 @@ BAD: list[tuple[Any, type[Exception], str]] = [
     (lambda: Chain((0.1, 0.2), (3, 6)), ValueError, r"^Chain\.at_steps: expected 1, one less than there are schedules; received 2$"),
     (lambda: Chain((0.1, None), (3,)), TypeError, r"^Chain\.schedules\[1\]: expected a schedule, or a finite number >= 0; received None$"),
     (lambda: ByEpoch(Cosine(0.1, 3), 0), ValueError, r"^ByEpoch\.steps_per_epoch: expected an integer >= 1, received 0$"),
+    (lambda: ByEpoch(Cosine(0.1, 3), 4, first=-1), ValueError, r"^ByEpoch\.first: expected an integer >= 0, received -1$"),
     (lambda: Plateau(0.1, factor=1.0), ValueError, r"^Plateau\.factor: expected a number in \[0, 1\), received 1\.0$"),
     (lambda: Plateau(0.1, mode="least"), ValueError, r"^Plateau\.mode: expected one of 'min', 'max'; received 'least'$"),
     (lambda: Plateau(0.1, threshold=1.0), ValueError, r"^Plateau\.threshold: expected a share below 1 .* received 1\.0$"),

@@ -55,12 +55,16 @@ def move_3(p: float, g: float, a: float, b: float, c: float) -> tuple[float, ...
     return p + g, a + g, b + g, c + g
 
 
+def move_4(p: float, g: float, a: float, b: float, c: float, d: float) -> tuple[float, ...]:
+    return p + g, a + g, b + g, c + g, d + g
+
+
 def _no_scalars(step: int, lr: float) -> tuple[float, ...]:
     return ()
 
 
-_FUNCTIONS: list[Callable[..., tuple[float, ...]]] = [move_0, move_1, move_2, move_3]
-MOVES = [Rule(move.__name__, move, tuple("abc"[:k]), scalars=_no_scalars) for k, move in enumerate(_FUNCTIONS)]
+_FUNCTIONS: list[Callable[..., tuple[float, ...]]] = [move_0, move_1, move_2, move_3, move_4]
+MOVES = [Rule(move.__name__, move, tuple("abcd"[:k]), scalars=_no_scalars) for k, move in enumerate(_FUNCTIONS)]
 """Rules that are in no table: one for each number of states."""
 
 MOST_STATES = len(MOVES) - 1

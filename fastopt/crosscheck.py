@@ -18,7 +18,7 @@ from fastopt import backends, storage
 from fastopt.optimizers.base import Optimizer
 from fastopt.rules.entry import Hyperparameter, HyperparameterValue, Interval, Rule
 
-__all__ = ["AWKWARD_LENGTHS", "Case", "awkward_arrays", "cases", "compare", "ulp_distance"]
+__all__ = ["AWKWARD_LENGTHS", "Case", "awkward_arrays", "cases", "compare", "other_value", "ulp_distance"]
 
 AWKWARD_LENGTHS = (0, 1, 3, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 256, 257, 1023, 1024, 1025)
 """Around every vector width, unroll factor and block, with room for a scalar tail before and after."""
@@ -45,10 +45,10 @@ class Case:
         return bool(self.options.get("weight_decay")) and not self.options.get("decoupled_weight_decay", False)
 
 
-def _other_value(entry: Hyperparameter) -> HyperparameterValue:
+def other_value(entry: Hyperparameter) -> HyperparameterValue:
     """A value that is neither the default nor zero; a flag turned over."""
     if not isinstance(entry.domain, Interval):
-        return not entry.default
+        return tuple(not value for value in entry.default) if isinstance(entry.default, tuple) else not entry.default
     low, high = entry.domain.low, entry.domain.high
 
     def other(default: float) -> float:
@@ -63,7 +63,7 @@ def _other_value(entry: Hyperparameter) -> HyperparameterValue:
 
 def cases(rule: Rule) -> list[Case]:
     """The hyperparameter cases of a rule: its defaults, and some in which nothing is zero or at its default."""
-    others: dict[str, Any] = {name: _other_value(entry) for name, entry in rule.hyperparameters.items()}
+    others: dict[str, Any] = {name: other_value(entry) for name, entry in rule.hyperparameters.items()}
     return [
         Case("defaults", {}),
         Case("coupled weight decay, scaled gradients", {**others, "weight_decay": 0.013}, grad_scale=3.0),

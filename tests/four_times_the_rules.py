@@ -73,7 +73,7 @@ def write(folder: Path) -> None:
     }
     for ending in COPIES:
         for file in files:
-            for path in (f"fastopt/rules/{file}.py", f"tests/rules/test_{file}.py"):
+            for path in (f"fastopt/rules/{file}.py", f"tests/rules/anchors/{file}.py"):
                 text = renamed((ROOT / path).read_text(), {*RULES, *FAMILIES}, f"_{ending}")
                 (folder / path.replace(".py", f"_{ending}.py")).write_text(text)
         with (folder / "fastopt" / "reference.py").open("a") as end:

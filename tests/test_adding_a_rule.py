@@ -14,7 +14,7 @@ from tests.builds import in_haste, only
 from tests.documents import ROOT, put_in_place
 
 COPIED = ("fastopt", "bench", "setup.py", "pyproject.toml", "README.md", "LICENSE")
-ADDED = ("lion", "signsgd", "signum")
+ADDED = ("qhm", "clipped_sgd", "clipped_momentum")
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +29,18 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             shutil.copy(source, folder / name)
     assert put_in_place("CONTRIBUTING.md", folder) == [
-        "fastopt/rules/lion.py",
+        "fastopt/rules/qhm.py",
         "fastopt/reference.py",
-        "fastopt/rules/signsgd.py",
+        "fastopt/rules/clipped.py",
         "fastopt/reference.py",
-        "fastopt/rules/signsgd.py",
-        "fastopt/optimizers/signsgd.py",
+        "fastopt/rules/clipped.py",
+        "fastopt/optimizers/clipped.py",
         "fastopt/rules/rmsprop.py",
         "fastopt/storage/__init__.py",
     ]
     for path in ("fastopt/optimizers/__init__.py", "fastopt/__init__.py"):  # "and its name in ..."
-        text = (folder / path).read_text().replace("__all__ = [", '__all__ = ["SignSGD", ', 1)
-        imported = "from fastopt.optimizers.signsgd import SignSGD\n"
+        text = (folder / path).read_text().replace("__all__ = [", '__all__ = ["ClippedSGD", ', 1)
+        imported = "from fastopt.optimizers.clipped import ClippedSGD\n"
         (folder / path).write_text(text.replace("from fastopt.optimizers", imported + "from fastopt.optimizers", 1))
     only(folder / "setup.py", ADDED)
     _run(folder, [sys.executable, "setup.py", "-q", "build_ext", "--inplace"], **in_haste(folder))
@@ -68,25 +68,25 @@ def test_every_backend_has_the_new_rules_with_the_same_bits(checked: str, rule: 
 
 
 def test_it_was_compiled_ahead_and_is_what_auto_picks(tree: Path) -> None:
-    code = "import fastopt, numpy; print(fastopt.Optimizer(numpy.ones(3), 'lion').backend)"
+    code = "import fastopt, numpy; print(fastopt.Optimizer(numpy.ones(3), 'qhm').backend)"
     picked = _run(tree, [sys.executable, "-c", code]).strip()
     built = _run(tree, [sys.executable, "-c", "import fastopt; print(fastopt.available_backends()['cython'] is True)"]).strip()
     assert picked == ("cython" if built == "True" else "numba")
 
 
 def test_the_benchmark_measures_it(tree: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "bench/test_step.py", "--collect-only", "--profile", "smoke", "-k", "lion"]
+    command = [sys.executable, "-m", "pytest", "bench/test_step.py", "--collect-only", "--profile", "smoke", "-k", "qhm"]
     listed = _run(tree, command)
     for backend in ("numpy", "numba"):
-        assert f"test_step[lion-{backend}-float32-1,000-{backend}]" in listed
+        assert f"test_step[qhm-{backend}-float32-1,000-{backend}]" in listed
 
 
 def test_the_functional_form_is_there(tree: Path) -> None:
     code = (
-        "import fastopt, numpy as np; p, g, m = np.ones(3), np.ones(3), np.zeros(3); "
-        "fastopt.functional.lion(p, g, m, step=1, lr=0.25); print(p.tolist())"
+        "import fastopt, numpy as np; p, g, b = np.ones(3), np.ones(3), np.zeros(3); "
+        "fastopt.functional.qhm(p, g, b, step=1, lr=0.25, nu=0.5, beta=0.5); print(p.tolist())"
     )
-    assert _run(tree, [sys.executable, "-c", code]).strip() == "[0.75, 0.75, 0.75]"
+    assert _run(tree, [sys.executable, "-c", code]).strip() == "[0.8125, 0.8125, 0.8125]"
 
 
 # ------------------------------------------------------------------------------------------------ an option of a rule
@@ -96,22 +96,22 @@ def test_the_class_goes_from_one_form_to_the_other(tree: Path) -> None:
     code = """
 import fastopt, numpy as np
 p = np.array([1.0, -1.0])
-opt = fastopt.SignSGD(p, 0.25)
+opt = fastopt.ClippedSGD(p, 0.25)
 opt.step(np.array([3.0, 0.0]))
 print(p.tolist(), opt.rule.name, list(opt.state_dict()["state"]))
 opt.configure(averaged=True, beta=0.5)
 opt.step(np.array([-3.0, 2.0]))
 print(p.tolist(), opt.rule.name, {name: m.tolist() for name, m in opt.state_dict()["state"].items()})
 try:
-    fastopt.SignSGD(p, 0.25, avereged=True)
+    fastopt.ClippedSGD(p, 0.25, avereged=True)
 except TypeError as error:
     print(error)
 """
     assert _run(tree, [sys.executable, "-c", code]).splitlines() == [
-        "[0.75, -1.0] signsgd []",
-        "[1.0, -1.25] signum {'m': [-1.5, 1.0]}",
-        "avereged: SignSGD has no such hyperparameter; did you mean `averaged`? Expected some of "
-        "lr, beta, averaged, weight_decay, decoupled_weight_decay, maximize",
+        "[0.75, -1.0] clipped_sgd []",
+        "[0.875, -1.125] clipped_momentum {'m': [-0.5, 0.5]}",
+        "avereged: ClippedSGD has no such hyperparameter; did you mean `averaged`? Expected some of "
+        "lr, bound, beta, averaged, weight_decay, decoupled_weight_decay, maximize",
     ]
 
 
@@ -122,12 +122,12 @@ def test_the_convention_is_there_with_its_defaults_and_hints(tree: Path) -> None
     code = """
 import fastopt, numpy as np
 one, other = np.array([1.0, -1.0]), np.array([1.0, -1.0])
-by_convention = fastopt.RMSProp(one, 0.25, momentum=0.5, convention="optax")
+by_convention = fastopt.RMSProp(one, 0.25, momentum=0.5, convention="jax")
 singly = fastopt.RMSProp(other, 0.25, 0.9, momentum=0.5, eps_inside_root=True, form="velocity")
 for optimizer in (by_convention, singly):
     optimizer.step(np.array([3.0, 0.5]))
 print(by_convention.rule.name, by_convention.rule is singly.rule, one.tolist() == other.tolist() != [1.0, -1.0])
-for given in ({"convention": "sonnet"}, {"eps_in_sqrt": True}):
+for given in ({"convention": "sonnet"}, {"gamma": 0.5}):
     try:
         fastopt.RMSProp(one, **given)
     except (TypeError, ValueError) as error:
@@ -135,17 +135,20 @@ for given in ({"convention": "sonnet"}, {"eps_in_sqrt": True}):
 """
     assert _run(tree, [sys.executable, "-c", code]).splitlines() == [
         "rmsprop_velocity True True",
-        "convention: expected one of 'torch', 'optax', 'keras'; received 'sonnet'",
-        "eps_in_sqrt: RMSProp has no such hyperparameter; did you mean `eps_inside_root`",
+        "convention: expected one of 'torch', 'jax', 'keras', 'optax', 'textbook'; received 'sonnet'",
+        "gamma: RMSProp has no such hyperparameter; did you mean `alpha`",
     ]
 
 
 def test_documents_follow(tree: Path) -> None:
     _run(tree, [sys.executable, "-m", "fastopt.optimizers.documents"])
     stub = (tree / "fastopt" / "optimizers" / "__init__.pyi").read_text()
-    assert "class SignSGD(Optimizer):" in stub
-    assert 'convention: Literal["torch", "optax", "keras"] = "torch",' in stub
-    assert "| `SignSGD` | `signsgd`, `signum` | `lr=0.0001, beta=0.9, averaged=False` | - |" in (tree / "README.md").read_text()
+    assert "class ClippedSGD(Optimizer):" in stub
+    assert 'convention: Literal["torch", "jax", "keras", "optax", "textbook"] = "torch",' in stub
+    assert (
+        "| `ClippedSGD` | `clipped_sgd`, `clipped_momentum` | 12 to 20 | `lr=0.01, bound=1.0, beta=0.9, averaged=False` | - |"
+        in (tree / "README.md").read_text()
+    )
 
 
 def test_the_new_storage_has_numpys_bits_on_every_backend(tree: Path, checked: str) -> None:

@@ -1,4 +1,4 @@
-"""One step as a function. (By hand: tests/rules; what is refused: tests/bad_calls.)"""
+"""One step as a function. (By hand: tests/rules/anchors; what is refused: tests/bad_calls.)"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import fastopt
 from fastopt import functional
 from fastopt.host import launched
-from fastopt.rules.entry import RULES, Rule
+from fastopt.rules.entry import COPY, RULES, Rule
 from tests.conftest import LAUNCHINGS, needed
 from tests.kernels import compiled_dtype
 
@@ -26,7 +26,8 @@ def test_is_the_optimizers_step_and_keeps_the_callers_arrays(rule: Rule, launchi
     dtype = compiled_dtype(coupled=decay != 0.0)
     rng = np.random.default_rng(0)
     p = rng.standard_normal((3, 7)).astype(dtype)
-    states = [np.zeros_like(p) for _ in rule.states]
+    begun = [rule.initial(name, rule.defaults) for name in rule.states]
+    states = [p.copy() if value is COPY else np.full_like(p, value) for value in begun]
     addresses = [a.ctypes.data for a in (p, *states)]
     own = p.copy()
     optimizer = fastopt.Optimizer(own, rule, 0.1, weight_decay=decay, maximize=True, backend=launching)

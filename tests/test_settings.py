@@ -31,7 +31,7 @@ def test_prologue(settings: Settings, grad_scale: float, factor: float, decay: f
 def test_adams_corrections_of_large_steps() -> None:
     """Powers of an integer step in float64: after many steps both corrections are 1, and before that not."""
     settings = Settings(0.25, {"betas": (0.5, 0.75), "eps": 0.5, "eps_root": 2.0, "eps_hat": False})
-    step_size, *_, eps_root, eps, _, _ = settings.scalars(RULES["adam"], 2, 1.0)
+    step_size, *_, eps_root, eps, _, _, _ = settings.scalars(RULES["adam"], 2, 1.0)
     # c1 = 3/4, c2 = 7/16
     assert step_size == pytest.approx(0.25 * math.sqrt(7 / 16) / 0.75, rel=1e-15)
     assert (eps_root, eps) == (2.0 * 7 / 16, pytest.approx(0.5 * math.sqrt(7 / 16), rel=1e-15))

@@ -33,11 +33,12 @@ def test_adam_whole() -> None:
     assert body.streams == ("p", "g", "m", "v")
     assert body.written == ("p", "m", "v")
     assert body.scalars == (*RULES["adam"].scalar_names, "gradient_factor", "weight_decay")
-    assert body.temporaries == ("new_p", "new_m", "new_v")
+    assert body.temporaries == ("step", "new_p", "new_m", "new_v")
     assert text(RULES["adam"], coupled=True)[2:] == [
         "m = beta1 * m + one_minus_beta1 * g",
         "v = beta2 * v + one_minus_beta2 * (g * g)",
-        "new_p = p - step_size * m / (sqrt(v + eps_root) + eps)",
+        "step = step_size * m / (sqrt(v + eps_root) + eps)",
+        "new_p = p - step",
         "new_m = m",
         "new_v = v",
     ]

@@ -38,7 +38,7 @@ cdef extern from *:
     #define FASTOPT_FUNCTIONS(real)                                                                             \\\\
         static inline real maximum_##real(real a, real b) {{ return ((a > b) | (a != a)) ? a : b; }}              \\\\
         static inline real minimum_##real(real a, real b) {{ return ((a < b) | (a != a)) ? a : b; }}              \\\\
-        static inline real sign_##real(real x) {{ return x != x ? x : (real)((x > 0) - (x < 0)); }}
+        static inline real sign_##real(real x) {{ return x != x ? x : (x > 0 ? (real)1 : (real)0) - (x < 0 ? (real)1 : (real)0); }}
     FASTOPT_FUNCTIONS(float)
     FASTOPT_FUNCTIONS(double)
     static inline float bits_float(uint32_t bits) {{ float x; memcpy(&x, &bits, 4); return x; }}

@@ -32,8 +32,7 @@ class AdaGrad(Optimizer):
     eps_inside_root
         Where eps is added.
     convention
-        Whose defaults hold for what is not given. "keras": lr 1e-3, initial_accumulator_value 0.1, eps 1e-7, eps_inside_root,
-        decoupled_weight_decay.
+        Whose defaults hold for what is not given: "torch", "keras", "optax" or "textbook" (docs/conventions.md).
 
     Source: Duchi, Hazan and Singer, JMLR 12, 2011.
     """

@@ -1,7 +1,7 @@
 """Constructors made from families: what a class takes is stated once, as its family's arguments.
 
-Type checkers do not run this; they read `fastopt/optimizers/__init__.pyi`, which `make stubs` writes from the same families
-(`fastopt.optimizers.stubs`) and a test compares with them.
+Type checkers do not run this; they read `fastopt/optimizers/__init__.pyi`, which `make documents` writes from the same families
+(`fastopt.optimizers.documents`) and a test compares with them.
 """
 
 from __future__ import annotations

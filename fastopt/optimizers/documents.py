@@ -15,6 +15,7 @@ from typing import Any
 from fastopt import optimizers
 from fastopt.optimizers.construction import OPTIONS, signature
 from fastopt.rules.domain import FLAG, Choice
+from fastopt.rules.entry import RULES
 from fastopt.rules.family import Argument, Family, forms_of
 
 __all__ = ["STUB", "named", "replaced", "stub", "table"]
@@ -32,11 +33,15 @@ def named() -> list[tuple[type[optimizers.Optimizer], Family]]:
 
 def stub() -> str:
     """The text of `__init__.pyi`."""
+    shared = dict.fromkeys(cls.__bases__[0] for cls, _ in named() if cls.__bases__[0].__name__ not in optimizers.__all__)
+    bases = "".join(f"from {base.__module__} import {base.__name__} as {base.__name__}\n" for base in shared)
     parts = [
         "# Written from the families by `make documents` (fastopt.optimizers.documents): change those, not this.\n\n"
         "from collections.abc import Mapping\nfrom typing import Any, Literal\n\n"
-        "from fastopt.optimizers.base import Optimizer as Optimizer\nfrom fastopt.schedules import Schedule\n\n"
-        f"__all__ = {optimizers.__all__}\n".replace("'", '"')
+        "from fastopt.optimizers.base import Optimizer as Optimizer\n"
+        f"{bases}from fastopt.schedules import Schedule\n\n__all__ = [\n"
+        + "".join(f'    "{name}",\n' for name in optimizers.__all__)
+        + "]\n"
     ]
     for cls, family in named():
         lines = [f"\nclass {cls.__name__}({cls.__bases__[0].__name__}):\n    def __init__(\n"]
@@ -62,10 +67,8 @@ def _parameter(parameter: inspect.Parameter, family: Family) -> str:
 def _type(argument: Argument) -> str:
     if isinstance(argument.domain, Choice):
         return f"Literal[{', '.join(_literal(word) for word in argument.domain.words)}]"
-    if argument.domain is FLAG:
-        return "bool"
-    number = "float | Schedule"
-    return f"tuple[{', '.join([number] * len(argument.default))}]" if isinstance(argument.default, tuple) else number
+    single = "bool" if argument.domain is FLAG else "float | Schedule"
+    return f"tuple[{', '.join([single] * len(argument.default))}]" if isinstance(argument.default, tuple) else single
 
 
 def _literal(value: Any) -> str:
@@ -74,19 +77,17 @@ def _literal(value: Any) -> str:
 
 def table() -> str:
     """The README's table: a row for each class, and one for `Optimizer`."""
-    rows = ["| class | rules | arguments and their defaults | conventions |\n|---|---|---|---|\n"]
+    rows = ["| class | rules | bytes | arguments and their defaults | conventions |\n|---|---|--:|---|---|\n"]
     for cls, family in named():
-        rules = ", ".join(f"`{name}`" for name in forms_of(family))
+        forms = forms_of(family)
+        rules, moved = ", ".join(f"`{name}`" for name in forms), sorted({RULES[name].bytes_per_parameter(4) for name in forms})
+        traffic = " to ".join(str(count) for count in dict.fromkeys((moved[0], moved[-1])))
         given = {name: argument for name, argument in family.arguments.items() if name in ("lr", *family.own)}
         arguments = ", ".join(f"{name}={_shown(argument)}" for name, argument in given.items())
         arguments += "".join(f", {name}={value!r}" for name, value in family.changed_defaults.items())
-        conventions = "; ".join(
-            f"`{name}`"
-            + (": " + ", ".join(f"`{key}={value!r}`" for key, value in convention.defaults.items()) if convention.defaults else "")
-            for name, convention in family.conventions.items()
-        )
-        rows.append(f"| `{cls.__name__}` | {rules} | `{arguments}` | {conventions or '-'} |\n")
-    rows.append("| `Optimizer` | any, by name or from `@fastopt.rule` | `rule, lr`, and the rule's own | - |\n")
+        conventions = ", ".join(f"`{name}`" for name in family.conventions)
+        rows.append(f"| `{cls.__name__}` | {rules} | {traffic} | `{arguments}` | {conventions or '-'} |\n")
+    rows.append("| `Optimizer` | any, by name or from `@fastopt.rule` | | `rule, lr`, and the rule's own | - |\n")
     return "".join(rows)
 
 

@@ -16,6 +16,8 @@ class RMSProp(Optimizer):
         p <- p - lr g / (sqrt(v) + eps)                  eps_inside_root: p <- p - lr g / sqrt(v + eps)
         momentum:    b <- momentum b + g / (sqrt(v) + eps);        p <- p - lr b
         ... with form="velocity":   b <- momentum b + lr g / (sqrt(v) + eps);   p <- p - b
+            and nesterov:           p <- p - (momentum b + lr g / (sqrt(v) + eps))
+        bias_correction:            v / c and a / c in the places of v and a,   c = 1 - alpha^t
 
     torch adds eps outside the root; Keras, optax and the textbook inside. Where a gradient is much smaller than
     sqrt(eps) the two steps differ by orders of magnitude. In torch the learning rate multiplies the buffer; in Keras and optax
@@ -39,9 +41,14 @@ class RMSProp(Optimizer):
         Where eps is added.
     form
         What the buffer, if there is one, holds: "heavy_ball" or "velocity".
+    nesterov
+        Look ahead along the velocity; needs momentum > 0.
+    initial_accumulator_value
+        What v begins at, >= 0.
+    bias_correction
+        Divide the running means by what of their weights adds up to so far, as Adam does.
     convention
-        Whose defaults hold for what is not given. "keras": lr 1e-3, alpha 0.9, eps 1e-7, eps_inside_root, form="velocity",
-        decoupled_weight_decay.
+        Whose defaults hold for what is not given: "torch", "keras", "optax" or "textbook" (docs/conventions.md has them all).
 
     Source: Tieleman and Hinton, lecture 6.5, 2012; centered: Graves, 2013.
     """

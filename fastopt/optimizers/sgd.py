@@ -33,7 +33,7 @@ class SGD(Optimizer):
     form
         What the buffer, if there is one, holds: as for `Momentum`.
     convention
-        Whose defaults hold for what is not given. "keras": lr 1e-2, form="velocity", decoupled_weight_decay.
+        Whose defaults hold for what is not given: "torch", "keras", "optax", "sklearn" or "textbook" (docs/conventions.md).
 
     Source: Robbins and Monro, 1951; Polyak, 1964; Sutskever et al., ICML 2013.
     """

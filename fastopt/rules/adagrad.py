@@ -67,6 +67,13 @@ ADAGRAD_FAMILY = enter(
                 states={"h": "accumulator"},
                 source="keras.optimizers.Adagrad, Keras 3.15",
             ),
+            "optax": Convention(
+                defaults={"lr": None, "initial_accumulator_value": 0.1, "eps": 1e-7, "eps_inside_root": True},
+                names={"learning_rate": "lr"},
+                states={"h": "sum_of_squares"},
+                source="optax.adagrad, optax 0.2.8",
+            ),
+            "textbook": Convention(defaults={"eps": 1e-7}, names={"epsilon": "eps"}, source="Duchi et al., 2011, with eps beside the root"),
         },
     )
 )

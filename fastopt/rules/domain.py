@@ -49,11 +49,11 @@ class Interval:
     high_included: bool = False
 
     def __contains__(self, value: float) -> bool:
-        return math.isfinite(value) and self.low <= value and (value < self.high or (self.high_included and value == self.high))
+        return self.low <= value and (value < self.high or (self.high_included and value == self.high))
 
     def __str__(self) -> str:
         if self.high == math.inf:
-            return f"a finite number >= {self.low:g}"
+            return f"a number >= {self.low:g}, or an infinity" if self.high_included else f"a finite number >= {self.low:g}"
         return f"a number in [{self.low:g}, {self.high:g}{']' if self.high_included else ')'}"
 
     def checked(self, value: Any, name: str) -> float:
@@ -127,7 +127,7 @@ class Hyperparameter:
             return self.domain.checked(value, name)
         count = len(self.default)
         if isinstance(value, str | bytes) or not isinstance(value, Sequence) or len(value) != count:
-            raise TypeError(f"{name}: expected {count} numbers, received {describe(value)}")
+            raise TypeError(f"{name}: expected {count} {'flags' if self.domain is FLAG else 'numbers'}, received {describe(value)}")
         return tuple(self.domain.checked(item, f"{name}[{i}]") for i, item in enumerate(value))
 
 

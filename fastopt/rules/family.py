@@ -89,6 +89,8 @@ class Family:
         Those of `COMMON` that have another default here.
     conventions
         By name; the first is the default.
+    decays_itself
+        Of checked arguments, whether the weight decay has its place in the rule, as its hyperparameter `decay`, and not before it.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Family:
     lr: float | None
     changed_defaults: Mapping[str, Any] = field(default_factory=dict)
     conventions: Mapping[str, Convention] = field(default_factory=dict)
+    decays_itself: Callable[[Mapping[str, Any]], bool] = lambda values: False
 
     @cached_property
     def arguments(self) -> dict[str, Argument]:
@@ -141,6 +144,7 @@ class Family:
         if values["lr"] is None:
             raise TypeError(f"lr: {self.name} has no default learning rate; expected {NON_NEGATIVE}, received None")
         rule = find(self.form({**values, **standing} if standing else values))
+        decay, decoupled, maximize = values["weight_decay"], values["decoupled_weight_decay"], values["maximize"]
         hyperparameters = {}
         for name, entry in rule.hyperparameters.items():
             if name not in values:
@@ -149,7 +153,8 @@ class Family:
                 hyperparameters[name] = values[name]
             else:  # a form may take less than the family
                 hyperparameters[name] = entry.checked(values[name], name)
-        decay, decoupled, maximize = values["weight_decay"], values["decoupled_weight_decay"], values["maximize"]
+        if self.decays_itself(values):
+            hyperparameters["decay"], decay = decay, 0.0
         return Settled(self, rule, values, Settings(values["lr"], hyperparameters, decay, decoupled, maximize))
 
     def settings_at(self, lr: Any) -> Settings:
@@ -222,10 +227,10 @@ def forms_of(family: Family) -> list[str]:
         domain, values = argument.domain, [argument.default]
         if isinstance(domain, Choice):
             values = list(domain.words)
-        elif domain is FLAG:
+        elif domain is FLAG and not isinstance(argument.default, tuple):
             values = [False, True]
-        elif argument.default == 0.0:
-            values = [0.0, 0.5]
+        elif isinstance(argument.default, float) and 0.0 in domain:
+            values = [argument.default, 0.0 if argument.default else 0.5]
         trials = [{**trial, name: value} for trial in trials for value in values]
     for trial in trials:
         try:

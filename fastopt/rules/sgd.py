@@ -96,7 +96,7 @@ def _momentum_form(values: Mapping[str, Any]) -> str:
 
 def _sgd_form(values: Mapping[str, Any]) -> str:
     momentum, dampening, nesterov = values["momentum"], values["dampening"], values["nesterov"]
-    if nesterov and (momentum == 0.0 or dampening != 0.0):
+    if nesterov and values["form"] == HEAVY_BALL and (momentum == 0.0 or dampening != 0.0):
         raise ValueError(f"nesterov: expected momentum > 0 and dampening 0, received momentum {momentum!r}, dampening {dampening!r}")
     if momentum == 0.0 and dampening != 0.0:
         raise ValueError(f"dampening: expected 0 where momentum is 0 (nothing would be dampened), received {dampening!r}")
@@ -123,6 +123,20 @@ SGD_FAMILY = enter(
                 names={"learning_rate": "lr"},
                 states={"b": "momentum"},
                 source="keras.optimizers.SGD, Keras 3.15",
+            ),
+            "optax": Convention(
+                defaults={"lr": None}, names={"learning_rate": "lr"}, states={"b": "trace"}, source="optax.sgd, optax 0.2.8"
+            ),
+            "sklearn": Convention(
+                defaults={"lr": 0.1, "momentum": 0.9, "nesterov": True, "form": VELOCITY},
+                names={"learning_rate_init": "lr"},
+                states={"b": "velocities"},
+                source="sklearn.neural_network._stochastic_optimizers.SGDOptimizer, scikit-learn 1.9",
+            ),
+            "textbook": Convention(
+                defaults={"lr": 1e-2, "form": AVERAGED},
+                names={"alpha": "lr", "beta": "momentum"},
+                source="A. Ng, Deep Learning Specialization, course 2: momentum is a moving average of gradients",
             ),
         },
     )

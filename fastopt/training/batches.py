@@ -145,6 +145,8 @@ class Batches:
         return list(array[rows]) if isinstance(rows, slice) else [array[i] for i in rows.tolist()]
 
     def __repr__(self) -> str:
+        if self._batch_size == self._samples:
+            return f"<Batches: {self._samples} samples, all in one mini-batch>"
         order = f"shuffled by seed {self._seed}" if self._shuffle else "in order"
         return f"<Batches: {self._samples} samples, {len(self)} mini-batches of {self._batch_size}, {order}>"
 

@@ -147,7 +147,6 @@ class Calls(Subject, RuleBasedStateMachine):
     def arguments(self, which: int, by: str, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         changes = self._some_arguments(self.rule_name)
-        changes.pop("initial_accumulator_value", None)
         k = which % len(self.model.groups)
         if by == "lr":
             changes = {"lr": changes.get("lr", 0.5)}
@@ -245,11 +244,12 @@ class Calls(Subject, RuleBasedStateMachine):
             for s in entry.states
         }
         values = {**defaults(entry.name), **self._some_arguments(entry.name, scheduled=False)}
-        memory = {"momentum_product": 0.75} if entry.memory else {}
-        p, after, _ = one_step(entry.name, tensor.p, g, states, values, step, grad_scale=2.0, product=0.75)
+        memory = {remembered: float(rng.random()) for remembered in entry.memory}
+        p, after, now = one_step(entry.name, tensor.p, g, states, values, step, memory=tuple(memory.values()), grad_scale=2.0)
         for backend in self.there:
             own = [self._copy_of(a) for a in (tensor.p, g, *states.values())]
-            getattr(fastopt.functional, entry.name)(*own, step=step, grad_scale=2.0, backend=backend, **values, **memory)
+            answer = getattr(fastopt.functional, entry.name)(*own, step=step, grad_scale=2.0, backend=backend, **values, **memory)
+            assert answer == (dict(zip(entry.memory, now, strict=True)) if memory else None), f"functional.{entry.name} on {backend}"
             assert same_bits(own[0], p), f"functional.{entry.name} on {backend}"
             assert all(same_bits(a, b) for a, b in zip(own[2:], after.values(), strict=True)), f"functional.{entry.name} on {backend}"
             assert same_bits(own[1], g), "the gradient was written"

@@ -16,6 +16,7 @@ import numpy as np
 import fastopt
 from tests.attack.files import USES, use_a_rule
 from tests.attack.outcome import Outcome, Say
+from tests.documents import ROOT
 
 __all__ = ["forks", "killed_compilations", "killed_saves"]
 
@@ -90,7 +91,7 @@ def killed_compilations(size: float, say: Say) -> Outcome:
                 script = Path(scratch, "rule.py")
                 script.write_text("print('ready', flush=True)\n" + USES, encoding="utf-8")
                 command = [sys.executable, str(script), backend]
-                _killed_after(float(rng.uniform(0.3, takes)), command, FASTOPT_CACHE_DIR=str(folder))
+                _killed_after(float(rng.uniform(0.3, takes)), command, FASTOPT_CACHE_DIR=str(folder), PYTHONPATH=str(ROOT))
                 outcome.counts["killed compilations"] += 1
                 outcome.counts["of them in the middle"] += folder.exists() and not any(folder.rglob("*.seal"))
                 done = use_a_rule(backend, folder)

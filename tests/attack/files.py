@@ -13,6 +13,7 @@ import numpy as np
 
 import fastopt
 from tests.attack.outcome import Outcome, Say
+from tests.documents import ROOT
 
 __all__ = ["altered_checkpoints", "damaged_caches", "full_disks", "use_a_rule"]
 
@@ -108,7 +109,8 @@ def use_a_rule(backend: str, folder: Path, *, before: str = "", **environment: s
     """A process that uses a rule with a folder of compiled kernels, once `before` has been done in it."""
     script = folder.parent / "uses_a_rule.py"  # a file, since Numba's cache and Python read the text of a rule there
     script.write_text(before + USES, encoding="utf-8")
-    own = {**os.environ, "FASTOPT_CACHE_DIR": str(folder), **environment}
+    # the tree under test, and not one that is installed
+    own = {**os.environ, "PYTHONPATH": str(ROOT), "FASTOPT_CACHE_DIR": str(folder), **environment}
     return subprocess.run([sys.executable, str(script), backend], env=own, capture_output=True, text=True, check=False, timeout=120)
 
 

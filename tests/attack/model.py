@@ -1,7 +1,8 @@
 """What an optimizer should be, in the plainest NumPy: one tensor after the other, one group after the other, nothing shared or remembered.
 
-It takes the formulas and the order of sums from the oracles (`fastopt.reference`, `fastopt.global_norm`) and the rules' defaults from the
-table. All else is stated once more: which group a tensor is in, what its own count is, what is skipped, clipped, kept and begun.
+It takes the formulas and the order of sums from the oracles (`fastopt.reference`, `fastopt.global_norm`) and what a rule is from the table:
+its formula's name and options, its states and what they begin as, its defaults, what it remembers. All else is stated once more: which
+group a tensor is in, what its own count is, what is skipped, clipped and kept.
 """
 
 from __future__ import annotations
@@ -13,35 +14,12 @@ from typing import Any
 import numpy as np
 
 from fastopt import global_norm, reference
-from fastopt.rules.entry import RULES
+from fastopt.rules.entry import COPY, RULES
 
 __all__ = ["COMMON", "Group", "Model", "Tensor", "compute_dtype", "defaults", "one_step"]
 
 COMMON = {"weight_decay": 0.0, "decoupled_weight_decay": False, "maximize": False}
 """What every rule takes besides the learning rate, and its defaults."""
-
-OPTIONS = {
-    "nesterov": {"nesterov": True},
-    "averaged_momentum": {"averaged": True},
-    "velocity": {"velocity": True},
-    "nesterov_velocity": {"velocity": True, "nesterov": True},
-    "amsgrad": {"amsgrad": True},
-    "rmsprop_centered": {"centered": True},
-    "rmsprop_momentum": {"buffered": True},
-    "rmsprop_centered_momentum": {"centered": True, "buffered": True},
-    "rmsprop_velocity": {"buffered": True, "velocity": True},
-    "rmsprop_centered_velocity": {"centered": True, "buffered": True, "velocity": True},
-}
-"""What makes a form of its formula; the formula is named like the rule where there is none."""
-
-FORMULAS = {
-    **dict.fromkeys(("nesterov", "averaged_momentum", "velocity", "nesterov_velocity"), reference.momentum),
-    "amsgrad": reference.adam,
-    **{name: reference.rmsprop for name in OPTIONS if name.startswith("rmsprop_")},
-}
-
-STATES = {"rmsprop_momentum": ("v", None, "b"), "rmsprop_velocity": ("v", None, "b")}
-"""Where a formula takes None for a state that a form does not keep."""
 
 
 def compute_dtype(parameter: Any) -> Any:
@@ -55,9 +33,10 @@ def defaults(rule: str) -> dict[str, Any]:
     return {"lr": entry.default_lr, **COMMON, **entry.defaults}
 
 
-def begin(rule: str, name: str, values: dict[str, Any]) -> float:
-    """What a state is filled with before the first step."""
-    return float(values["initial_accumulator_value"]) if (rule, name) == ("adagrad", "h") else 0.0
+def begin(rule: str, name: str, values: dict[str, Any], p: Any, dtype: Any) -> Any:
+    """A state before the first step."""
+    first = RULES[rule].initial(name, values)
+    return p.astype(dtype) if first is COPY else np.full(p.shape, first, dtype)
 
 
 def one_step(
@@ -68,14 +47,15 @@ def one_step(
     values: dict[str, Any],
     step: int,
     *,
+    memory: tuple[float, ...],
     grad_scale: float = 1.0,
     clip: float = 1.0,
-    product: float = 1.0,
-) -> tuple[Any, dict[str, Any], float]:
-    """The parameter, the states and NAdam's product after one step, as new arrays of the dtypes given."""
-    dtype = compute_dtype(p.dtype)
+) -> tuple[Any, dict[str, Any], tuple[float, ...]]:
+    """The parameter, the states and what the rule remembers after one step: new arrays of the dtypes given."""
+    entry, dtype = RULES[rule], compute_dtype(p.dtype)
     hyperparameters = {name: value for name, value in values.items() if name not in ("lr", *COMMON)}
-    order = STATES.get(rule, tuple(states))
+    remembered = dict(zip(entry.memory, memory, strict=True))
+    formula = getattr(reference, entry.update.__name__)
     with np.errstate(all="ignore"):
         before, gradient = reference.prepared(
             p.astype(dtype),
@@ -87,14 +67,11 @@ def one_step(
             grad_scale=grad_scale,
             clip=clip,
         )
-        if rule == "nadam":
-            hyperparameters["momentum_product"] = product
-            product *= hyperparameters["betas"][0] * (1.0 - 0.5 * 0.96 ** (step * hyperparameters["momentum_decay"]))
-        formula = FORMULAS.get(rule) or getattr(reference, rule)
-        own = [None if name is None else states[name].astype(dtype) for name in order]
-        new, *results = formula(before, gradient, *own, step=step, lr=values["lr"], **hyperparameters, **OPTIONS.get(rule, {}))
-        after = {name: value for name, value in zip(order, results, strict=False) if name is not None}
-        return new.astype(p.dtype), {name: after[name].astype(states[name].dtype) for name in states}, product
+        own = [states[name].astype(dtype) if name in states else None for name in entry.text_states]  # None where a form keeps none
+        new, *results = formula(before, gradient, *own, step=step, lr=values["lr"], **hyperparameters, **remembered, **entry.options)
+        after = dict(zip(entry.text_states, results, strict=True))
+        now = entry.scalars(step, values["lr"], *memory, **hyperparameters)[1] if memory else memory
+        return new.astype(p.dtype), {name: after[name].astype(states[name].dtype) for name in states}, now
 
 
 @dataclass
@@ -105,7 +82,8 @@ class Tensor:
     group: int
     states: dict[str, Any] = field(default_factory=dict)
     steps: int = 0
-    product: float = 1.0
+    memory: tuple[float, ...] = ()
+    """What the host remembers of it from step to step."""
 
 
 @dataclass
@@ -143,8 +121,8 @@ class Model:
             dtype = group.state_dtype or compute_dtype(tensor.p.dtype)
             before, tensor.states = tensor.states, {}
             for name in RULES[group.rule].states:
-                fresh = np.full(tensor.p.shape, begin(group.rule, name, group.values), dtype)
-                tensor.states[name] = before.get(name, fresh)
+                tensor.states[name] = before[name] if name in before else begin(group.rule, name, group.values, tensor.p, dtype)
+            tensor.memory = tensor.memory or tuple(RULES[group.rule].memory.values())
 
     def norm(self, grads: list[Any]) -> float:
         """The root of the sum of all squares, in the order that every backend sums in; 0 for what has no gradient."""
@@ -168,16 +146,16 @@ class Model:
             if g is None:
                 continue
             group = self.groups[tensor.group]
-            p, tensor.states, tensor.product = one_step(
+            p, tensor.states, tensor.memory = one_step(
                 group.rule,
                 tensor.p,
                 g,
                 tensor.states,
                 group.values_at(self.steps),
                 tensor.steps + 1,
+                memory=tensor.memory,
                 grad_scale=grad_scale,
                 clip=clip,
-                product=tensor.product,
             )
             tensor.p[...] = p
             tensor.steps += 1

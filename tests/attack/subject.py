@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ import numpy as np
 
 import fastopt
 from fastopt import schedules
-from fastopt.rules.entry import RULES
+from fastopt.rules.entry import FLAG, RULES, Hyperparameter, Interval
 from fastopt.storage import STORAGES
 from tests.attack.arrays import ORDERS, SHAPES, Array, filled, like, made, narrow_there, same_bits, values_for
 from tests.attack.model import Group, Model, Tensor, defaults
@@ -113,9 +114,9 @@ class Subject:
         for key, entry in RULES[name].hyperparameters.items():
             if rng.random() < 0.5:
                 found[key] = another(entry, rng)
-        for key in [key for key, value in found.items() if scheduled and isinstance(value, float | tuple) and key not in BEGINNINGS]:
-            if rng.random() < 0.25:
-                value = found[key]
+        for key, value in list(found.items()):
+            first = value[0] if isinstance(value, tuple) else value
+            if scheduled and key not in BEGINNINGS and may_be_scheduled(name, key, first) and rng.random() < 0.25:
                 found[key] = (another_schedule(value[0], rng), *value[1:]) if isinstance(value, tuple) else another_schedule(value, rng)
         return found
 
@@ -142,7 +143,8 @@ class Subject:
         for slot in kept["slots"]:
             for i in slot["params"]:
                 assert slot["steps"] == model.tensors[i].steps, f"{call}: a count of its own"
-                assert slot["memory"] in ({}, {"momentum_product": model.tensors[i].product}), f"{call}: memory"
+                rule = RULES[model.groups[model.tensors[i].group].rule]
+                assert slot["memory"] == dict(zip(rule.memory, model.tensors[i].memory, strict=True)), f"{call}: memory"
         for group, own in zip(kept["groups"], model.groups, strict=True):
             assert {name: group[name] for name in own.values} == saved(own.values), f"{call}: arguments"
         for k, own in enumerate(model.groups):
@@ -156,6 +158,12 @@ class Subject:
 
 BEGINNINGS = ("initial_accumulator_value",)
 """What states begin with, which does not change."""
+
+
+def may_be_scheduled(rule: str, key: str, value: Any) -> bool:
+    """Whether every value of `another_schedule` may be one of the argument: finite, and 0 at times."""
+    domain = RULES[rule].hyperparameters[key].domain if key in RULES[rule].hyperparameters else None
+    return isinstance(value, float) and np.isfinite(value) and (domain is None or 0.0 in domain)
 
 
 def another_schedule(value: float, rng: np.random.Generator) -> schedules.Schedule:
@@ -178,10 +186,12 @@ def saved(values: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(map(of, value)) if isinstance(value, tuple) else of(value) for name, value in values.items()}
 
 
-def another(entry: Any, rng: np.random.Generator) -> Any:
-    """A value of an argument, somewhere in its domain."""
-    if isinstance(entry.default, bool):
-        return bool(rng.random() < 0.5)
+def another(entry: Hyperparameter, rng: np.random.Generator) -> Any:
+    """A value of an argument, somewhere in its domain: a number, a flag, or as many as it has."""
     if isinstance(entry.default, tuple):
-        return tuple(float(rng.choice([0.0, 0.5, 0.9, 0.9999])) for _ in entry.default)
-    return float(rng.choice([0.0, 1e-8, 0.3, 0.95]))
+        return tuple(another(Hyperparameter(own, entry.domain), rng) for own in entry.default)
+    if entry.domain is FLAG:
+        return bool(rng.random() < 0.5)
+    low = entry.domain.low if isinstance(entry.domain, Interval) else 0.0
+    inside = [value for value in (low, low + 1e-8, low + 0.3, low + 0.95, 0.9999, 4.0, math.inf) if value in entry.domain]
+    return float(rng.choice(inside))

@@ -52,7 +52,10 @@ FUNCTION_CALLS = [
     option("maximize", None, TypeError, "^maximize: "),
     option("grad_scale", 0.0, ValueError, "^grad_scale: "),
     option(
-        "momentum", 0.9, TypeError, "^momentum: rule 'adam' has no such hyperparameter; expected some of lr, betas, eps, eps_root, eps_hat$"
+        "momentum",
+        0.9,
+        TypeError,
+        "^momentum: rule 'adam' has no such hyperparameter; expected some of lr, betas, eps, eps_root, eps_hat, bias_",
     ),
     option("nonfinite", "skip", TypeError, "^nonfinite: rule 'adam' has no such hyperparameter"),
     option("backend", "gpu", ValueError, "^backend: "),
@@ -112,8 +115,8 @@ def test_functional_with_other_numbers_of_arrays() -> None:
             fastopt.functional.adam(*arrays, step=1)
     with pytest.raises(TypeError, match="step"):
         fastopt.functional.sgd(p, g)
-    with pytest.raises(AttributeError, match=r"^module 'fastopt\.functional' has no attribute 'adan'; rules are .*adam, "):
-        fastopt.functional.adan  # noqa: B018
-    with pytest.raises(ValueError, match=r"^rule: expected one of .*; received 'adan'$"):
-        fastopt.functional.apply("adan", p, g, step=1)
+    with pytest.raises(AttributeError, match=r"^module 'fastopt\.functional' has no attribute 'adem'; rules are .*adam, "):
+        fastopt.functional.adem  # noqa: B018
+    with pytest.raises(ValueError, match=r"^rule: expected one of .*; received 'adem'$"):
+        fastopt.functional.apply("adem", p, g, step=1)
     assert p.tolist() == [1.0, 1.0, 1.0]

@@ -53,8 +53,8 @@ def test_every_element_of_every_written_stream_moves(
 
 
 def test_more_states_than_it_has_kernels_for_are_refused() -> None:
-    with pytest.raises(ValueError, match="states: expected 0 to 3"):
-        ceiling.traffic(10, 4, np.float32, 1)
+    with pytest.raises(ValueError, match="states: expected 0 to 4"):
+        ceiling.traffic(10, 5, np.float32, 1)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from fastopt.kernel import Kernel
 from fastopt.rules.entry import RULES
 from fastopt.settings import Settings
 from fastopt.slots import Slot
+from fastopt.transcribe import LoopBody
 from tests.cuda.kernels import kernel, launch, needs_compiler, ptx, ptx_of, source
 from tests.cuda.narrow import COMBINATIONS, arrays_of, differing
 from tests.cuda.ptx_machine import Program
@@ -54,7 +56,7 @@ def test_what_a_kernel_is_made_of(name: str, coupled: bool, dtype: str, capabili
     text, body = ptx_of(own, capability), own.body
     assert f".target sm_{capability[0]}{capability[1]}" in text
     assert re.search(r"\.maxntid\s+256, 1, 1", text)
-    check_memory(text, len(body.streams), len(body.written), dtype)
+    check_memory(text, len(body.streams), len(body.written), dtype, of_one_kind=not asks_scalars(body))
     check_arithmetic(text, dtype)
     kinds = re.findall(r"\.param \.(\w+) \w+_param_\d+", text)
     assert kinds == ["u64"] * 5 + [{"float32": "f32", "float64": "f64"}[dtype]] * len(body.scalars)
@@ -105,19 +107,46 @@ def test_the_assembler_takes_them_and_registers_suffice(capability: tuple[int, i
         command = [assembler, "-v", f"-arch=sm_{capability[0]}{capability[1]}", "kernel.ptx", "-o", "kernel.cubin"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        # with eight elements to a vector the assembler puts a few bytes aside to stay within 64 registers, where more threads fit
-        allowed = 0 if own in alike else 32
+        # what people use most stays in registers; for others, and for eight elements to a vector, a few bytes are put aside to stay within
+        # a number of registers where more threads fit
+        allowed = 0 if own in alike and own.rule.name in ("sgd", "momentum", "adam") else 32
         assert int(re.findall(r"(\d+) bytes stack frame", done.stderr)[0]) <= allowed, f"{own.name} spills"
         registers = int(re.findall(r"Used (\d+) registers", done.stderr)[0])
-        assert registers <= 96, f"{own.name}: {registers} registers leave too few threads to a multiprocessor"
+        most = 96 if len(own.rule.states) < 4 else 112
+        assert registers <= most, f"{own.name}: {registers} registers leave too few threads to a multiprocessor"
 
 
-def check_memory(text: str, loads: int, stores: int, dtype: str) -> None:
-    """Every stream is moved in vectors of 16 bytes, once, and in single elements once, for what is before and behind them."""
+def asks_scalars(body: LoopBody) -> bool:
+    """Whether a text compares scalars, which are the same for all elements: the compiler may write the loop once for each outcome."""
+    return any(
+        isinstance(node, ast.Compare) or (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in LIMITS)
+        for _, value in body.lines
+        for node in ast.walk(value)
+        if {name.id for name in ast.walk(node) if isinstance(name, ast.Name)} & set(body.scalars)
+    )
+
+
+LIMITS = ("maximum", "minimum")
+
+
+def check_memory(text: str, loads: int, stores: int, dtype: str, of_one_kind: bool = True) -> None:
+    """Every stream is moved in vectors of 16 bytes, once, and in single elements once, for what is before and behind them.
+
+    Or once in each of the forms of the loop, where the compiler wrote several.
+    """
     kind = {"float32": "v4.f32", "float64": "v2.f64"}[dtype]
-    assert text.count(f"ld.global.{kind}") == loads
-    assert text.count(f"st.global.{kind}") == stores
-    assert len(re.findall(rf"st\.global\.{kind[3:]}\s", text)) == stores
+    loaded, stored, single = (
+        text.count(f"ld.global.{kind}"),
+        text.count(f"st.global.{kind}"),
+        len(re.findall(rf"st\.global\.{kind[3:]}\s", text)),
+    )
+    if of_one_kind:
+        assert (loaded, stored, single) == (loads, stores, stores)
+    else:
+        assert {stored % stores, single % stores} == {0}
+        assert stores <= stored <= 4 * stores
+        assert stores <= single <= 4 * stores
+        assert loaded <= stored // stores * loads
     assert not re.findall(r"\b(?:ld|st)\.(?!global|param)\w+", text), "memory that is neither global nor a parameter"
     assert ".local" not in text, "registers did not suffice, or an array was indexed"
 
@@ -246,7 +275,7 @@ MUTATIONS = [
     pytest.param("(p__at >> 2 ^ g__at >> 2) | ", "", "bits", id="vectors that are not aligned"),
     pytest.param("if slot < 0", "if slot < -1", "bits", id="a tensor that should be left alone"),
     pytest.param("(5 * tensors + tensor)", "(5 * tensors)", "bits", id="the slot of another tensor"),
-    pytest.param("slot * 40", "slot * 36", "bits", id="the scalars of another slot"),
+    pytest.param("slot * 48", "slot * 44", "bits", id="the scalars of another slot"),
     pytest.param("while row < rows", "while row < rows - 1", "bits", id="the last row left out"),
     pytest.param("multiply(beta1_, m_0)", "multiply(beta1_, m_1)", "bits", id="a lane reads another's value"),
     pytest.param("add(multiply(beta2_, v_2)", "subtract(multiply(beta2_, v_2)", "bits", id="a wrong operation in one lane"),

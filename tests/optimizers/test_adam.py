@@ -25,7 +25,8 @@ def test_chooses(make: type[Made], decay: float, decoupled: bool, amsgrad: bool)
     assert optimizer.rule.name == ("amsgrad" if amsgrad else "adam")
     assert optimizer.lr == 0.25
     assert optimizer.hyperparameters == {
-        "betas": (0.5, 0.75), "eps": 0.125, "amsgrad": amsgrad, "eps_root": 0.5, "eps_hat": False, "weight_decay": decay,
+        "betas": (0.5, 0.75), "eps": 0.125, "amsgrad": amsgrad, "eps_root": 0.5, "eps_hat": False,
+        "bias_correction": (True, True), "corrected_max": False, "cautious": False, "weight_decay": decay,
         "decoupled_weight_decay": decoupled, "maximize": False, "convention": "torch",
     }  # fmt: skip
     plain = make(np.ones(2), backend="numpy")

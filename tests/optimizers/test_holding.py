@@ -48,8 +48,9 @@ def test_configure_holds_from_the_next_step_on(backend: str) -> None:
         assert [p.tobytes() for p in params] == [p.tobytes() for p, _, _ in own], changes
     assert optimizer.lr == 0.03
     assert optimizer.hyperparameters == {
-        "betas": (0.5, 0.75), "eps": 0.01, "amsgrad": False, "eps_root": 0.0, "eps_hat": False, "weight_decay": 0.0,
-            "decoupled_weight_decay": True, "maximize": True, "convention": "torch",
+        "betas": (0.5, 0.75), "eps": 0.01, "amsgrad": False, "eps_root": 0.0, "eps_hat": False,
+        "bias_correction": (True, True), "corrected_max": False, "cautious": False, "weight_decay": 0.0,
+        "decoupled_weight_decay": True, "maximize": True, "convention": "torch",
     }  # fmt: skip
 
 

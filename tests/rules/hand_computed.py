@@ -1,4 +1,4 @@
-"""Anchors: two steps of a rule worked out by hand, which no other code in the repository had a part in.
+"""Anchors: a few steps of a rule worked out by hand, which no other code in the repository had a part in.
 
 The numbers are chosen so that roots and most quotients come out as short binary fractions. Every hyperparameter is
 neither 0 nor its default, and the learning rate changes between the steps.
@@ -36,7 +36,8 @@ class Anchor:
     hyperparameters: dict[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return self.rule + "".join(f", {name}" for name, value in self.hyperparameters.items() if value is True)
+        flags = {name: value for name, value in self.hyperparameters.items() if RULES[self.rule].hyperparameters[name].domain is FLAG}
+        return ", ".join([self.rule, *(name if value is True else f"{name}={value}" for name, value in flags.items() if value)])
 
     def is_worth_its_name(self) -> None:
         """Nothing at a default or at 0, or the anchor would hold for a wrong formula too."""

@@ -68,18 +68,37 @@ class TestEveryEntry:
                 assert value == rule.defaults[name]
 
     def test_every_hyperparameter_has_a_part_in_the_step(self, rule: Rule) -> None:
-        """Or it would be accepted and ignored."""
-        p, g, *states = (0.75 + 0.5 * i for i in range(2 + len(rule.states)))
+        """Or it would be accepted and ignored. At some step, from some numbers: a rectification comes late, and a limit holds few."""
         others = crosscheck.cases(rule)[1].options
+        company = [{name: others[name] for name in rule.hyperparameters}, rule.defaults]
+        flags = [name for name, entry in rule.hyperparameters.items() if entry.default is False]
 
-        def step(**changes: Any) -> tuple[float, ...]:
-            values = {**{name: others[name] for name in rule.hyperparameters}, **changes}
-            scalars = rule.scalars(2, 0.1, *rule.memory.values(), **values)
-            return (*rule(p, g, *states, *(scalars[0] if rule.memory else scalars)), *(rule.initial(s, values) for s in rule.states))
+        def steps(values: dict[str, Any]) -> list[tuple[Any, ...]]:
+            found = []
+            for number in (1, 2, 50):
+                for size, of_states in ((1.0, 1.0), (1e-3, 1.0), (-1.0, 1.0), (-40.0, 1.0), (1.0, 1e-4), (1.0, 100.0)):
+                    p, g, *states = (0.75 + 0.5 * i for i in range(2 + len(rule.states)))
+                    states = [of_states * state for state in states]
+                    scalars = rule.scalars(number, 0.1, *((0.25,) * len(rule.memory)), **values)
+                    after = rule(p, size * g, *states, *(scalars[0] if rule.memory else scalars))
+                    found.append((*after, scalars[1:] if rule.memory else (), *(rule.initial(s, values) for s in rule.states)))
+            return found
 
         for name, default in rule.defaults.items():
-            for other in [default] if not isinstance(default, tuple) else [(default[0], others[name][1]), (others[name][0], default[1])]:
-                assert step(**{name: other}) != step(), name
+            others_of_it = [others[name], 60.0 if 60.0 in rule.hyperparameters[name].domain else default]
+            if isinstance(default, tuple):  # each of its members
+                others_of_it = [
+                    tuple(o if k == i else d for k, (d, o) in enumerate(zip(default, others[name], strict=True)))
+                    for i in range(len(default))
+                ]
+            for other in others_of_it if isinstance(default, tuple) else [others_of_it]:
+                tried = other if isinstance(other, list) else [other]
+                assert any(
+                    steps({**values, flag: on, name: value}) != steps({**values, flag: on, name: default})
+                    for values in company
+                    for value in tried
+                    for flag, on in [(name, default), *((flag, on) for flag in flags if flag != name for on in (False, True))]
+                ), name
 
     def test_counts_its_traffic(self, rule: Rule) -> None:
         # read p, g and the states; write p and the states
@@ -120,7 +139,9 @@ def test_interval() -> None:
     assert 1e300 in NON_NEGATIVE
     assert math.inf not in NON_NEGATIVE
     assert math.nan not in NON_NEGATIVE
-    assert math.inf not in Interval(0.0, math.inf, high_included=True)
+    assert math.inf in Interval(0.0, math.inf, high_included=True)
+    assert math.nan not in Interval(0.0, math.inf, high_included=True)
+    assert str(Interval(0.0, math.inf, high_included=True)) == "a number >= 0, or an infinity"
     assert str(NON_NEGATIVE) == "a finite number >= 0"
     assert str(UNIT) == "a number in [0, 1)"
     assert str(Interval(0.5, 2.0, high_included=True)) == "a number in [0.5, 2]"
@@ -130,8 +151,8 @@ def test_find() -> None:
     adam = RULES["adam"]
     assert find("adam") is adam
     assert find(adam) is adam
-    with pytest.raises(ValueError, match=r"^rule: expected one of .*adam, amsgrad, .*; received 'adan'$"):
-        find("adan")
+    with pytest.raises(ValueError, match=r"^rule: expected one of .*adam, amsgrad, .*; received 'adem'$"):
+        find("adem")
     with pytest.raises(TypeError, match=r"^rule: expected a name or the result of fastopt\.rule, received NoneType$"):
         find(None)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"received function"):

@@ -212,3 +212,4 @@ def test_bad_epochs_are_refused_at_once() -> None:
 def test_repr() -> None:
     assert repr(Batches(np.zeros(10), batch_size=4, seed=3)) == "<Batches: 10 samples, 3 mini-batches of 4, shuffled by seed 3>"
     assert repr(Batches(np.zeros(10), batch_size=4, shuffle=False)) == "<Batches: 10 samples, 3 mini-batches of 4, in order>"
+    assert repr(Batches(np.arange(9))) == "<Batches: 9 samples, all in one mini-batch>"

@@ -111,7 +111,7 @@ def _functional(name: str, sizes: list[int], threads: int) -> Callable[[], objec
         held = [p, m, v]
 
         def formula() -> None:
-            held[:] = reference.adam(held[0], g, *held[1:], step=10, lr=LR, betas=BETAS, eps=EPS)[: len(held)]
+            held[:] = reference.FORMULAS["adam"](held[0], g, *held[1:], step=10, lr=LR, betas=BETAS, eps=EPS)[: len(held)]
 
         return formula
     options = _options(name, threads)

@@ -67,17 +67,15 @@ def write(folder: Path) -> None:
     families.write_text(families.read_text().replace("in FAMILIES.values()", f"in map(FAMILIES.__getitem__, {list(FAMILIES)})"))
     texts = dict.fromkeys(rule.update.__name__ for rule in RULES.values())
     files = dict.fromkeys(rule.update.__module__.rpartition(".")[2] for rule in RULES.values())
-    reference = (ROOT / "fastopt" / "reference.py").read_text()
-    formulas = {
-        node.name: ast.get_source_segment(reference, node) for node in ast.parse(reference).body if isinstance(node, ast.FunctionDef)
-    }
     for ending in COPIES:
         for file in files:
-            for path in (f"fastopt/rules/{file}.py", f"tests/rules/anchors/{file}.py"):
-                text = renamed((ROOT / path).read_text(), {*RULES, *FAMILIES}, f"_{ending}")
+            for path, names in (
+                (f"fastopt/rules/{file}.py", {*RULES, *FAMILIES}),
+                (f"tests/rules/anchors/{file}.py", {*RULES, *FAMILIES}),
+                (f"fastopt/reference/{file}.py", set(texts)),
+            ):
+                text = renamed((ROOT / path).read_text(), names, f"_{ending}")
                 (folder / path.replace(".py", f"_{ending}.py")).write_text(text)
-        with (folder / "fastopt" / "reference.py").open("a") as end:
-            end.writelines(f"\n\n{renamed(formulas[name] or '', texts, f'_{ending}')}\n" for name in texts)
 
 
 if __name__ == "__main__":

@@ -30,9 +30,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(source, folder / name)
     assert put_in_place("CONTRIBUTING.md", folder) == [
         "fastopt/rules/qhm.py",
-        "fastopt/reference.py",
+        "fastopt/reference/qhm.py",
         "fastopt/rules/clipped.py",
-        "fastopt/reference.py",
+        "fastopt/reference/clipped.py",
         "fastopt/rules/clipped.py",
         "fastopt/optimizers/clipped.py",
         "fastopt/rules/rmsprop.py",

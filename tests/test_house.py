@@ -21,6 +21,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "tests/test_storage.py": ("fastopt/storage/bits.py",),
     "tests/optimizers/test_groups.py": ("fastopt/plan.py", "fastopt/optimizers/shares.py"),
     "tests/test_checkpoint.py": ("fastopt/optimizers/state_dict.py",),
+    "tests/test_reference.py": ("fastopt/reference/operations.py", "fastopt/reference/prologue.py"),
     # what a rule and its arguments are is asked of those that are entered, and classes of their families
     "tests/rules/test_entry.py": ("fastopt/rules/domain.py", "fastopt/rules/update.py"),
     "tests/rules/test_family.py": tuple(
@@ -82,9 +83,13 @@ def mirrored(module: Path) -> Path:
 
 
 def has_its_tests(module: Path) -> bool:
-    """Whether a module has tests at its place, or as a family of rules values worked out by hand (`tests/rules/test_hand_computed.py`)."""
+    """Whether a module has tests at its place, or as a family of rules, or its formulas once more, values worked out by hand.
+
+    Those are a module a family, and one test file asks for all of them (`tests/rules/test_hand_computed.py`).
+    """
     by_hand = Path("tests", "rules", "anchors", module.name)
-    return (ROOT / mirrored(module)).is_file() or (module.parent == Path("fastopt", "rules") and (ROOT / by_hand).is_file())
+    of_a_family = module.parent in (Path("fastopt", "rules"), Path("fastopt", "reference"))
+    return (ROOT / mirrored(module)).is_file() or (of_a_family and (ROOT / by_hand).is_file())
 
 
 def test_every_module_has_its_tests_at_its_place_or_a_reason() -> None:

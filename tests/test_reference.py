@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,15 @@ import pytest
 from fastopt import reference
 from fastopt.rules.entry import RULES, Rule
 
-TREE = ast.parse(Path(reference.__file__).read_text())
+FILES = sorted(path for path in Path(reference.__file__).parent.glob("*.py") if path.name != "__init__.py")
+OPERATIONS = {"maximum", "minimum", "zero"}
 PACKAGED = [pytest.param(rule, id=rule.name) for rule in RULES.values()]
 
 
-def test_imports_numpy_and_the_standard_library_alone() -> None:
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+def test_imports_numpy_and_the_standard_library_alone(file: Path) -> None:
     imported = set()
-    for node in ast.walk(TREE):
+    for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -27,22 +28,23 @@ def test_imports_numpy_and_the_standard_library_alone() -> None:
             imported.add(node.module)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in ("__import__", "import_module", "exec", "eval")
-    assert imported == {"__future__", "math", "typing", "numpy", "numpy.typing"}
+    assert imported <= {"__future__", "math", "typing", "numpy", "numpy.typing", "fastopt.reference.operations"}
 
 
 def test_states_each_text_once_and_no_other() -> None:
-    public = {name for name, value in vars(reference).items() if inspect.isfunction(value) and not name.startswith("_")}
     own = {rule.update.__name__ for rule in RULES.values() if rule.update.__module__.startswith("fastopt.")}
-    assert public == own | {"prepared"}
+    assert set(reference.FORMULAS) == own
+    defined = [node.name for file in FILES for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
+    assert sorted(defined) == sorted([*own, "prepared", *OPERATIONS])
 
 
-def test_does_not_call_one_formula_from_another() -> None:
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+def test_does_not_call_one_formula_from_another(file: Path) -> None:
     """Sharing would let one mistake hide another; what stands for one operation of the language may be called."""
-    names = {node.name for node in TREE.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")}
-    for function in TREE.body:
+    for function in ast.parse(file.read_text()).body:
         if isinstance(function, ast.FunctionDef):
             called = {n.func.id for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-            assert not called & names, function.name
+            assert not called & {*reference.FORMULAS, "prepared"}, function.name
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -50,7 +52,7 @@ def test_does_not_call_one_formula_from_another() -> None:
 def test_returns_new_arrays_of_the_same_dtype(rule: Rule, dtype: Any) -> None:
     p, g, *states = (np.linspace(0.1, 1.0, 5).astype(dtype) for _ in range(2 + len(rule.states)))
     before = [array.copy() for array in (p, g, *states)]
-    formula = rule.of_its_states(getattr(reference, rule.update.__name__), rule.options)
+    formula = rule.of_its_states(reference.FORMULAS[rule.update.__name__], rule.options)
     results = formula(p, g, *states, step=2, lr=0.1, **rule.memory, **rule.defaults)
     assert isinstance(results, tuple)
     assert len(results) == 1 + len(states)

@@ -35,7 +35,7 @@ def thread_count(num_threads: int | None) -> int:
 
 def has_reference(rule: Rule) -> bool:
     """Whether somebody stated the formula a second time; if not, this backend evaluates the rule's own text."""
-    return rule.reference is not None or (rule.update.__module__.startswith("fastopt.") and hasattr(reference, rule.update.__name__))
+    return rule.reference is not None or (rule.update.__module__.startswith("fastopt.") and rule.update.__name__ in reference.FORMULAS)
 
 
 def kernel_address(kernel: Kernel) -> None:
@@ -59,7 +59,7 @@ class Runner:
         if rule.reference is not None:
             self.formula = _tried(rule, rule.of_its_states(rule.reference, rule.options))
         elif has_reference(rule):
-            self.formula = rule.of_its_states(getattr(reference, rule.update.__name__), rule.options)
+            self.formula = rule.of_its_states(reference.FORMULAS[rule.update.__name__], rule.options)
         else:
             self.formula = _formula_from_text(rule)
 

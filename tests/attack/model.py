@@ -55,7 +55,7 @@ def one_step(
     entry, dtype = RULES[rule], compute_dtype(p.dtype)
     hyperparameters = {name: value for name, value in values.items() if name not in ("lr", *COMMON)}
     remembered = dict(zip(entry.memory, memory, strict=True))
-    formula = getattr(reference, entry.update.__name__)
+    formula = reference.FORMULAS[entry.update.__name__]
     with np.errstate(all="ignore"):
         before, gradient = reference.prepared(
             p.astype(dtype),

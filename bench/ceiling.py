@@ -109,7 +109,11 @@ def traffic(elements: int, states: int, dtype: Any, threads: int) -> Contender:
 
 
 def arithmetic(rule: Rule, backend: str, elements: int, dtype: Any, threads: int) -> Contender | None:
-    """Does what a step computes, or None where the backend has no kernel to be called by its address."""
+    """Does what a step computes, or None where the backend has no kernel to be called by its address.
+
+    Two gradients take turns: under one that never changes Adan's average of its changes becomes a denormal number, and stays one, which
+    takes a processor several times as long to compute with.
+    """
     kind = np.dtype(dtype)
     kernel = kernel_of(rule, False, kind.name, kind.name, kind.name)
     address = backends.load(backend).kernel_address(kernel)
@@ -117,15 +121,19 @@ def arithmetic(rule: Rule, backend: str, elements: int, dtype: Any, threads: int
         return None
     threads = _threads(kernel, elements, threads)
     pieces = threads * PIECES  # each has elements of its own, whichever thread takes it
-    arrays = [[filled(IN_CACHE, dtype, i * pieces + k) for k in range(pieces)] for i in range(2)]
-    states = [[np.zeros_like(p) for _ in rule.states] for p in arrays[0]]
-    work = WorkList(kernel, arrays[0], states, ["p"] * pieces, ["g"] * pieces, threads, range(0, 2 * pieces, 2))
-    work.refresh(arrays[1])
-    passes = AT_A_TIME // (IN_CACHE * pieces)
-    rows = np.repeat([[k, 0, IN_CACHE] for k in range(pieces)], passes, axis=0)
+    params, *gradients = ([filled(IN_CACHE, dtype, i * pieces + k) for k in range(pieces)] for i in range(3))
+    states = [[np.zeros_like(p) for _ in rule.states] for p in params]
+    work = WorkList(kernel, params, states, ["p"] * pieces, ["g"] * pieces, threads, range(0, 2 * pieces, 2))
+    tables = []
+    for each in gradients:
+        work.refresh(each)
+        tables.append(work.addresses.copy())
+    turns = max(1, AT_A_TIME // (2 * IN_CACHE * pieces))
+    passes = 2 * turns
+    rows = np.concatenate([np.tile([[k, 0, IN_CACHE], [k + pieces, 0, IN_CACHE]], (turns, 1)) for k in range(pieces)])
     bounds = np.arange(pieces + 1) * passes
     scalars = Slot(rule, Family.of(rule).settle({"lr": 1e-4}).settings, steps=9).scalars()
-    step = _launch(address, work, rows, np.stack([bounds[:-1], bounds[1:]], axis=1), threads, scalars, arrays[1])
+    step = _launch(address, work, rows, np.stack([bounds[:-1], bounds[1:]], axis=1), threads, scalars, gradients, np.concatenate(tables))
     return Contender(step, makes=IN_CACHE * pieces * passes / elements)
 
 
@@ -135,10 +143,22 @@ def _threads(kernel: Kernel, elements: int, threads: int) -> int:
 
 
 def _launch(
-    address: int | None, work: WorkList, rows: NDArray[Any], pieces: NDArray[Any], threads: int, scalars: tuple[float, ...], kept: Any
+    address: int | None,
+    work: WorkList,
+    rows: NDArray[Any],
+    pieces: NDArray[Any],
+    threads: int,
+    scalars: tuple[float, ...],
+    kept: Any,
+    table: NDArray[np.int64] | None = None,
 ) -> Callable[[], object]:
-    """A call of the kernel at an address over rows of a work list; `kept` are the gradients, which the list does not hold."""
+    """A call of the kernel at an address over rows of a work list; `kept` are the gradients, which the list does not hold.
+
+    `table` takes the place of the list's own addresses.
+    """
     rows, pieces = (np.ascontiguousarray(array, np.int64) for array in (rows, pieces))
     kernel = work.kernel
-    run = launcher().Launcher(address, kernel.scalar_count, work.addresses, rows, pieces, threads, True, kernel.compute == "float64")
+    run = launcher().Launcher(
+        address, kernel.scalar_count, work.addresses if table is None else table, rows, pieces, threads, True, kernel.compute == "float64"
+    )
     return lambda: (run(scalars, 1.0, 1.0), work, kept)

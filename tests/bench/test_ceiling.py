@@ -65,14 +65,15 @@ def test_the_arithmetic_is_that_of_as_many_elements_as_it_says(
     monkeypatch.setattr(ceiling, "PARALLEL_FROM", 0)
     probe = ceiling.arithmetic(RULES["sgd"], backend, 50_000, np.float64, threads)
     assert probe is not None
-    half = len(made) // 2
-    params, grads = made[:half], made[half:]
+    third = len(made) // 3
+    params, *grads = (made[k * third : (k + 1) * third] for k in range(3))
     before = [p.copy() for p in params]
     probe.step()
-    passes = probe.makes * 50_000 / (half * ceiling.IN_CACHE)
+    passes = probe.makes * 50_000 / (third * ceiling.IN_CACHE)
     assert passes == int(passes) > 1
-    for p, g, old in zip(params, grads, before, strict=True):
-        np.testing.assert_allclose(p, old - passes * 1e-4 * g, rtol=1e-9)
+    for p, g, other, old in zip(params, *grads, before, strict=True):
+        np.testing.assert_allclose(p, old - passes / 2 * 1e-4 * (g + other), rtol=1e-9)
+        assert not np.array_equal(g, other)
 
 
 def test_a_backend_without_kernels_has_no_arithmetic_to_be_measured_against() -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from fastopt.rules.entry import NON_NEGATIVE, UNIT, Hyperparameter, rule
 from fastopt.rules.family import Argument, Convention, Family, enter
 from fastopt.rules.language import sqrt
@@ -29,15 +26,11 @@ def adadelta(p, g, v, u, lr, rho, one_minus_rho, eps):
     return p - lr * step, v, u
 
 
-def _form(values: Mapping[str, Any]) -> str:
-    return "adadelta"
-
-
 ADADELTA_FAMILY = enter(
     Family(
         "AdaDelta",
         own={"rho": Argument(0.9, UNIT), "eps": Argument(1e-6, NON_NEGATIVE)},
-        form=_form,
+        form="adadelta",
         lr=1.0,
         conventions={
             "torch": Convention(states={"v": "square_avg", "u": "acc_delta"}, source="torch.optim.Adadelta, PyTorch 2.13"),

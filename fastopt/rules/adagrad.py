@@ -5,9 +5,6 @@ The sum begins at 0 (torch) or a little above (Keras, TensorFlow, optax: 0.1), w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from fastopt.rules.entry import FLAG, NON_NEGATIVE, Hyperparameter, rule
 from fastopt.rules.family import Argument, Convention, Family, enter
 from fastopt.rules.language import sqrt
@@ -38,10 +35,6 @@ def adagrad(p, g, h, lr, eps_root, eps):
     return p - lr * g / (sqrt(h + eps_root) + eps), h
 
 
-def _form(values: Mapping[str, Any]) -> str:
-    return "adagrad"
-
-
 ADAGRAD_FAMILY = enter(
     Family(
         "AdaGrad",
@@ -51,7 +44,7 @@ ADAGRAD_FAMILY = enter(
             "eps": Argument(1e-10, NON_NEGATIVE),
             "eps_inside_root": Argument(False, FLAG, keyword_only=True),
         },
-        form=_form,
+        form="adagrad",
         lr=1e-2,
         conventions={
             "torch": Convention(states={"h": "sum"}, source="torch.optim.Adagrad, PyTorch 2.13"),

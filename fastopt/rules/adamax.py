@@ -6,9 +6,6 @@ beside it (Keras). Both places are in the text; one of them gets 0, and adding 0
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from fastopt.rules.entry import FLAG, NON_NEGATIVE, UNIT, Hyperparameter, rule
 from fastopt.rules.family import Argument, Convention, Family, enter
 from fastopt.rules.language import absolute, maximum
@@ -38,10 +35,6 @@ def adamax(p, g, m, u, step_size, beta1, one_minus_beta1, beta2, eps_inside, eps
     return p - step_size * m / (u + eps_outside), m, u
 
 
-def _form(values: Mapping[str, Any]) -> str:
-    return "adamax"
-
-
 ADAMAX_FAMILY = enter(
     Family(
         "AdaMax",
@@ -50,7 +43,7 @@ ADAMAX_FAMILY = enter(
             "eps": Argument(1e-8, NON_NEGATIVE),
             "eps_outside": Argument(False, FLAG, keyword_only=True),
         },
-        form=_form,
+        form="adamax",
         lr=2e-3,
         conventions={
             "torch": Convention(states={"m": "exp_avg", "u": "exp_inf"}, source="torch.optim.Adamax, PyTorch 2.13"),

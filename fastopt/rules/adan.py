@@ -60,10 +60,6 @@ def adan(
     return after_decay * (p - (of_mean * m + of_change * e) / (sqrt(n + eps_root) + eps)), m, e, n, g
 
 
-def _form(values: Mapping[str, Any]) -> str:
-    return "adan"
-
-
 def _decays_itself(values: Mapping[str, Any]) -> bool:
     return bool(values["decoupled_weight_decay"]) and not values["no_prox"]
 
@@ -78,7 +74,7 @@ ADAN_FAMILY = enter(
             "complement": Argument(False, FLAG, keyword_only=True),
             "no_prox": Argument(False, FLAG, keyword_only=True),
         },
-        form=_form,
+        form="adan",
         lr=1e-3,
         changed_defaults={"decoupled_weight_decay": True},
         decays_itself=_decays_itself,

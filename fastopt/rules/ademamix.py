@@ -9,8 +9,6 @@ does (nearly: 1 / ln beta3_t runs in a straight line from 1 / ln beta1 to 1 / ln
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from fastopt.rules.entry import NON_NEGATIVE, UNIT, Hyperparameter, rule
 from fastopt.rules.family import Argument, Convention, Family, enter
@@ -75,10 +73,6 @@ def ademamix(p, g, m, s, v, of_fast, of_slow, beta1, one_minus_beta1, beta2, one
     return p - (of_fast * m + of_slow * s) / (sqrt(v + eps_root) + eps), m, s, v
 
 
-def _form(values: Mapping[str, Any]) -> str:
-    return "ademamix"
-
-
 ADEMAMIX_FAMILY = enter(
     Family(
         "AdEMAMix",
@@ -90,7 +84,7 @@ ADEMAMIX_FAMILY = enter(
             "alpha_warmup": Argument(0.0, NON_NEGATIVE, keyword_only=True),
             "beta3_warmup": Argument(0.0, NON_NEGATIVE, keyword_only=True),
         },
-        form=_form,
+        form="ademamix",
         lr=1e-3,
         changed_defaults={"decoupled_weight_decay": True},
         conventions={

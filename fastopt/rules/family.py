@@ -80,8 +80,8 @@ class Family:
     own
         The arguments besides the learning rate and those that every family takes; those given by position come first, in order.
     form
-        Of checked arguments, the name of the rule that they ask for. Its hyperparameters are the arguments of the same names, or
-        have their defaults.
+        The name of the rule; or, of checked arguments, that of the one that they ask for. Its hyperparameters are the arguments of the
+        same names, or have their defaults.
         Raises ValueError for arguments that do not go together.
     lr
         The default learning rate; None where one must be given.
@@ -95,7 +95,7 @@ class Family:
 
     name: str
     own: Mapping[str, Argument]
-    form: Callable[[Mapping[str, Any]], str | Rule]
+    form: str | Callable[[Mapping[str, Any]], str | Rule]
     lr: float | None
     changed_defaults: Mapping[str, Any] = field(default_factory=dict)
     conventions: Mapping[str, Convention] = field(default_factory=dict)
@@ -143,7 +143,7 @@ class Family:
                 values[name] = argument.checked(value, name)
         if values["lr"] is None:
             raise TypeError(f"lr: {self.name} has no default learning rate; expected {NON_NEGATIVE}, received None")
-        rule = find(self.form({**values, **standing} if standing else values))
+        rule = find(self.form if isinstance(self.form, str) else self.form({**values, **standing} if standing else values))
         decay, decoupled, maximize = values["weight_decay"], values["decoupled_weight_decay"], values["maximize"]
         hyperparameters = {}
         for name, entry in rule.hyperparameters.items():

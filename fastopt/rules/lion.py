@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from fastopt.rules.entry import UNIT, Hyperparameter, rule
 from fastopt.rules.family import Argument, Convention, Family, enter
 from fastopt.rules.language import sign
@@ -28,15 +25,11 @@ def lion(p, g, m, lr, beta1, one_minus_beta1, beta2, one_minus_beta2):
     return p - lr * direction, beta2 * m + one_minus_beta2 * g
 
 
-def _form(values: Mapping[str, Any]) -> str:
-    return "lion"
-
-
 LION_FAMILY = enter(
     Family(
         "Lion",
         own={"betas": Argument((0.9, 0.99), UNIT)},
-        form=_form,
+        form="lion",
         lr=1e-4,
         changed_defaults={"decoupled_weight_decay": True},
         conventions={

@@ -10,8 +10,6 @@ how fast mu grows: optax's is beta1 from the start, which is an infinite `moment
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from fastopt.rules.domain import Interval
 from fastopt.rules.entry import NON_NEGATIVE, UNIT, Hyperparameter, rule
@@ -57,10 +55,6 @@ def nadam(p, g, m, v, gradient_step, moment_step, beta1, one_minus_beta1, beta2,
     return p - (gradient_step * g + moment_step * m) / (sqrt(v + eps_root) + eps), m, v
 
 
-def _form(values: Mapping[str, Any]) -> str:
-    return "nadam"
-
-
 NADAM_FAMILY = enter(
     Family(
         "NAdam",
@@ -70,7 +64,7 @@ NADAM_FAMILY = enter(
             "momentum_decay": Argument(4e-3, ANY_SPEED),
             "eps_root": Argument(0.0, NON_NEGATIVE, keyword_only=True),
         },
-        form=_form,
+        form="nadam",
         lr=2e-3,
         conventions={
             "torch": Convention(states={"m": "exp_avg", "v": "exp_avg_sq"}, source="torch.optim.NAdam, PyTorch 2.13"),

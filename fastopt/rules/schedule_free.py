@@ -105,14 +105,6 @@ def schedule_free_sgd(p, g, z, v, lr, share, of_direction, beta2, one_minus_beta
 _OWN_AVERAGING = {name: Argument(entry.default, entry.domain, keyword_only=True) for name, entry in _AVERAGING.items()}
 
 
-def _sgd_form(values: Mapping[str, Any]) -> str:
-    return "schedule_free_sgd"
-
-
-def _adamw_form(values: Mapping[str, Any]) -> str:
-    return "schedule_free_adamw"
-
-
 def _decays_at_y(values: Mapping[str, Any]) -> bool:
     return bool(values["decoupled_weight_decay"]) and not values["decay_before"]
 
@@ -123,7 +115,7 @@ SCHEDULE_FREE_SGD_FAMILY = enter(
     Family(
         "ScheduleFreeSGD",
         own={"momentum": Argument(0.9, UNIT), **_OWN_AVERAGING},
-        form=_sgd_form,
+        form="schedule_free_sgd",
         lr=1.0,
         conventions={
             "textbook": Convention(states={"z": "z"}, source=f"schedulefree.SGDScheduleFree, {_AUTHORS}"),
@@ -143,7 +135,7 @@ SCHEDULE_FREE_ADAMW_FAMILY = enter(
             **_OWN_AVERAGING,
             "decay_before": Argument(False, FLAG, keyword_only=True),
         },
-        form=_adamw_form,
+        form="schedule_free_adamw",
         lr=2.5e-3,
         changed_defaults={"decoupled_weight_decay": True},
         decays_itself=_decays_at_y,

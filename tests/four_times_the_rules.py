@@ -1,6 +1,6 @@
-"""A copy of the tree with three more copies of every rule, under other names: how long build and tests take with so many.
+"""A copy of the tree with more copies of every rule, under other names: how long build and tests take with so many.
 
-    python -m tests.four_times_the_rules FOLDER
+    python -m tests.four_times_the_rules FOLDER [HOW MANY COPIES MORE, at most and by default 3]
     cd FOLDER && make test
 
 A copy of a rule is all that a rule of its own would be: a file with its text, its forms and their families, the formula in the
@@ -59,15 +59,15 @@ def _literals(node: ast.expr | None, names: Collection[str]) -> Iterator[tuple[i
         yield node.end_lineno, node.end_col_offset - 1
 
 
-def write(folder: Path) -> None:
-    """Writes the copy of the tree. The folder must not be there yet."""
+def write(folder: Path, copies: int = len(COPIES)) -> None:
+    """Writes the copy of the tree, with so many copies of each rule. The folder must not be there yet."""
     shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
     shutil.copytree(ROOT / "reports" / "baseline", folder / "reports" / "baseline")  # whose figures the README has
     families = folder / "tests" / "rules" / "test_family.py"  # asks for classes, and names exceptions: of the families that are here
     families.write_text(families.read_text().replace("in FAMILIES.values()", f"in map(FAMILIES.__getitem__, {list(FAMILIES)})"))
     texts = dict.fromkeys(rule.update.__name__ for rule in RULES.values())
     files = dict.fromkeys(rule.update.__module__.rpartition(".")[2] for rule in RULES.values())
-    for ending in COPIES:
+    for ending in COPIES[:copies]:
         for file in files:
             for path, names in (
                 (f"fastopt/rules/{file}.py", {*RULES, *FAMILIES}),
@@ -79,4 +79,4 @@ def write(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -38,11 +38,13 @@ def renamed(text: str, names: Collection[str], ending: str) -> str:
 
 
 def _ends_of_names(node: ast.AST, names: Collection[str]) -> Iterator[tuple[int, int]]:
-    """The line and the byte where a name ends: of a function, of a form, of a result of a family's `form`, of what a call makes."""
+    """The line and the byte where a name ends: of a function, of a form, of a family's `form` and its results, of what a call makes."""
     if isinstance(node, ast.FunctionDef) and node.name in names:
         yield node.lineno, node.col_offset + len(f"def {node.name}")
     if isinstance(node, ast.keyword) and node.arg == "forms" and isinstance(node.value, ast.Dict):
         yield from (place for key in node.value.keys for place in _literals(key, names))
+    if isinstance(node, ast.keyword) and node.arg == "form":
+        yield from _literals(node.value, names)
     if isinstance(node, ast.FunctionDef) and node.name.endswith("_form"):
         results = (found.value for found in ast.walk(node) if isinstance(found, ast.Return))
         yield from (place for result in results for place in _literals(result, names))

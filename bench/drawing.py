@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .arrays import Array
 from .records import Row
 
-__all__ = ["GREY", "INK", "beside_each_other", "figure", "looks", "of_rows", "over_sizes", "vertical"]
+__all__ = [
+    "GREY",
+    "INK",
+    "LETTERS",
+    "WIDTH",
+    "beside_each_other",
+    "contours",
+    "figure",
+    "looks",
+    "of_rows",
+    "over_sizes",
+    "path_on",
+    "vertical",
+]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5C00")
 """Okabe and Ito's, which people with any kind of colour blindness tell apart; without the yellow, which white paper swallows."""
@@ -21,6 +35,9 @@ MARKERS = ("D", "o", "s", "^", "v", "P", "X", "*")
 
 INK, GREY = "#222222", "#888888"
 
+WIDTH, LETTERS = 7.2, 15
+"""Inches and points: on a phone of 390 pixels' width a capital letter of these is 8 pixels high."""
+
 
 def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """A colour and a marker for each name, by its place among them."""
@@ -28,8 +45,14 @@ def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def figure(path: Path, width: float, height: float, columns: int = 1, size: float = 10, *, shared: bool = False) -> Iterator[list[Any]]:
-    """Axes side by side, with one vertical scale if `shared`, saved as a picture in the end; `size` is the letters', in points."""
+def figure(
+    path: Path, width: float, height: float, columns: int = 1, size: float = 10, *, rows: int = 1, shared: bool = False
+) -> Iterator[list[Any]]:
+    """Axes side by side, and below each other in `rows`, saved as a picture in the end; `size` is the letters', in points.
+
+    `shared` is one vertical scale for all of them, and where there are rows one horizontal scale too, whose numbers stand at the outer
+    axes alone.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -37,10 +60,14 @@ def figure(path: Path, width: float, height: float, columns: int = 1, size: floa
 
     style = {"font.size": size, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
     with plt.rc_context(style):
-        drawn, axes = plt.subplots(1, columns, figsize=(width, height), squeeze=False, sharey=shared, layout="constrained")
-        yield list(axes[0])
-        drawn.savefig(path, dpi=150)
-        plt.close(drawn)
+        drawn, axes = plt.subplots(
+            rows, columns, figsize=(width, height), squeeze=False, sharex=shared and rows > 1, sharey=shared, layout="constrained"
+        )
+        try:
+            yield list(axes.flat)
+            drawn.savefig(path, dpi=150)
+        finally:
+            plt.close(drawn)
 
 
 def vertical(axis: Any, at: float, label: str) -> None:
@@ -90,3 +117,21 @@ def of_rows(axis: Any, labels: Sequence[str]) -> None:
     for i in range(1, len(labels)):
         axis.axhline(i - 0.5, color=GREY, lw=0.5, alpha=0.5)
     axis.set_ylim(len(labels) - 0.5, -0.5)
+
+
+def contours(
+    axis: Any, function: Callable[[Array, Array], Array], x: tuple[float, float], y: tuple[float, float], levels: Sequence[float]
+) -> None:
+    """Grey lines where a function of two numbers has these values, over the ranges from the first to the last x and y."""
+    across, up = np.meshgrid(np.linspace(*x, 201), np.linspace(*y, 201))
+    axis.contour(across, up, function(across, up), sorted(levels), colors="#bbbbbb", linewidths=0.9, zorder=0)
+    axis.grid(False)
+    axis.set(xlim=x, ylim=y)
+
+
+def path_on(axis: Any, points: Array, look: Mapping[str, Any], *, ms: float = 4, **style: Any) -> None:
+    """A way over the contours, from point to point; `points` has shape (points, 2). A ring is where it begins, a square where it ends."""
+    x, y = np.asarray(points).T
+    axis.plot(x, y, "-", **{"ms": ms, "lw": 1.3, **look, **style})
+    axis.plot(x[0], y[0], "o", ms=9, mfc="white", mec=INK, mew=1.5, zorder=4)
+    axis.plot(x[-1], y[-1], "s", ms=8, mfc=look["color"], mec=INK, mew=1.5, zorder=5)

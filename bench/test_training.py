@@ -180,10 +180,11 @@ class Training:
 def test_training(benchmark: Any, figures: Figures, profile: str, cell: Cell, contender: str) -> None:
     if _contenders(every=False) == [REFERENCE]:
         pytest.skip("no fused backend on this machine: there is nothing to compare the reference with")
-    figures.hand_over(benchmark, f"training: {cell}", contender, lambda: _measured(EFFORTS[profile], cell))
+    figures.hand_over(benchmark, f"training: {cell}", contender, lambda: measured(EFFORTS[profile], cell))
 
 
-def _measured(effort: Effort, cell: Cell) -> Row:
+def measured(effort: Effort, cell: Cell) -> Row:
+    """A cell's row: its runs take turns, and have the same losses and parameters to the last bit. Raises AssertionError where not."""
     workload = WORKLOADS[cell.workload]()
     batch = workload.samples if cell.batch == ALL_ROWS else cell.batch
     names = _contenders(every=cell in effort.every_backend)

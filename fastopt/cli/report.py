@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def missing_packages() -> str | None:
+def missing_packages(needed: Sequence[str] = NEEDED, what: str = "the benchmark") -> str | None:
     """What has to be installed first, as a line for the user."""
-    absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    return f"fastopt: the benchmark needs {', '.join(absent)}: pip install 'fastopt[bench]'" if absent else None
+    absent = [name for name in needed if importlib.util.find_spec(name) is None]
+    return f"fastopt: {what} needs {', '.join(absent)}: pip install 'fastopt[bench]'" if absent else None

@@ -38,7 +38,7 @@ def test_whoever_updates_trains_the_same_network(sweep: str, between: int) -> No
     if test_training._contenders(every=False) == [REFERENCE]:
         pytest.skip("no fused backend on this machine")
     cell = Cell("digits", (8, 8), 64, sweep)
-    row = test_training._measured(MOMENT, cell)
+    row = test_training.measured(MOMENT, cell)
     assert list(row.seconds) == test_training._contenders(every=False)
     assert {REFERENCE, NAME} <= row.seconds.keys()
     assert row["label"] == f"digits-8x8-batch64{'-parts' * (sweep == PARTS)}"
@@ -58,4 +58,4 @@ def test_a_training_that_ends_elsewhere_is_no_figure(monkeypatch: pytest.MonkeyP
     if test_training._contenders(every=False) == [REFERENCE]:
         pytest.skip("no fused backend on this machine")
     with pytest.raises(AssertionError, match=f"{NAME}: other losses than the reference"):
-        test_training._measured(MOMENT, Cell("digits", (8, 8), 64))
+        test_training.measured(MOMENT, Cell("digits", (8, 8), 64))

@@ -43,7 +43,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "bench/test_first_step.py",
     ),
     # pages are made of these, and peers of arrays of whoever's
-    "tests/bench/test_tables.py": ("bench/drawing.py", "bench/markdown.py", "bench/ours.py"),
+    "tests/bench/test_tables.py": ("bench/markdown.py", "bench/ours.py"),
     "tests/bench/test_peers.py": (
         "bench/peers/apex.py",
         "bench/peers/cupy.py",

@@ -51,11 +51,11 @@ def draw(path: Path, sizes: Sequence[int] = SIZES, seconds: float = 1.5, rounds:
     ]
     machine = describe()
     return (
-        f"Adam on a perceptron of {len(HIDDEN)} hidden layers of {HIDDEN[0]} on the digits ({rows[0]['parameters']:,} parameters, float32). "
-        "The ways to update take turns in rounds, with the same losses to the last bit; all figures are medians of rounds. *Share* is the "
-        "update's of the whole training step, as in the picture; *step* is how many times shorter the whole step is than with the textbook's "
-        f"update.\n\n{table(head, body)}\n**This is a short measurement**, of about {seconds:g} s a batch size, on {machine['cpu']}, "
-        f"{machine['cores']} cores, with whatever else ran there; `fastopt bench` measures with care."
+        f"Adam on a perceptron of {len(HIDDEN)} hidden layers of {HIDDEN[0]} on the digits ({rows[0]['parameters']:,} parameters, "
+        "float32). The ways to update take turns in rounds, with the same losses to the last bit; all figures are medians of rounds. "
+        "*Share* is the update's of the whole training step, as in the picture; *step* is how many times shorter the whole step is than "
+        f"with the textbook's update.\n\n{table(head, body)}\n**This is a short measurement**, of about {seconds:g} s a batch size, on "
+        f"{machine['cpu']}, {machine['cores']} cores, with whatever else ran there; `fastopt bench` measures with care."
     )
 
 

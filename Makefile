@@ -47,7 +47,7 @@ check: $(VENV)/bench  ## every backend against the reference, in ULP
 report: $(VENV)/bench  ## the report once more, from the record of the last run
 	$(BIN)/fastopt report --output reports/latest
 
-gallery: $(VENV)/bench  ## draw reports/gallery: learning rates, decays, batch sizes, averages, ways of optimizers (about a minute)
+gallery: $(VENV)/bench  ## draw reports/gallery: learning rates, decays, batch sizes, averages, ways of optimizers (half a minute)
 	$(BIN)/fastopt gallery
 
 peers: $(VENV)/frameworks  ## install PyTorch, JAX, optax and thinc to measure and test beside

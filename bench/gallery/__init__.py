@@ -11,7 +11,7 @@ is a parameter of `draw`, so that tests draw the same with less.
 
 PICTURES = (
     "regimes",
-    "range_test",
+    "lr_range",
     "decays",
     "decay_losses",
     "descent",

@@ -58,5 +58,5 @@ def draw(path: Path, epochs: int = EPOCHS, steps: int = 600) -> str:
         f"The same softmax regression on the digits (SGD, rate {FIRST:g} at first, mini-batches of {BATCH}, weight decay {L2:g}) under "
         f"each of these schedules: how far the loss of all digits is above its minimum, {floor:.4f}. Grey is the constant rate, which "
         "keeps jumping about the minimum at a distance that the rate decides on. Medians of the last five epochs, the lowest first: "
-        f"{'; '.join(f'{name} {value:.1g}' for value, name in ends)}."
+        f"{'; '.join(f'{name} {value:.2g}' for value, name in ends)}."
     )

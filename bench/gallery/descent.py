@@ -122,6 +122,6 @@ def draw(path: Path, epochs: int = 40) -> str:
         f"A linear regression with two weights on scikit-learn's diabetes data (442 patients, all standardized), `fastopt.SGD` with a "
         f"learning rate of {LR} each time. Ring: start; square: end of what is drawn; +: the least squares solution; the loss is the mean "
         "squared error, in variances of the target. At the dotted line, after one pass, the stochastic run has made 442 steps and the "
-        "full batch one; but one by one it never settles, and the full batch goes straight. A pass took, on the machine that drew this: "
+        "full batch one; but one by one it never settles, and the full batch goes smoothly. A pass took, on the machine that drew this: "
         f"{times}."
     )

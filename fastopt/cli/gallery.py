@@ -1,7 +1,7 @@
 """Draws a gallery of what optimizers do, from runs of the package itself, and a page of Markdown around the pictures.
 
 Learning rates from very high to low, the decays, batch and mini-batch and stochastic descent, moving averages, the ways of all
-optimizers over x^2/20 + y^2, the best learning rate and the update's share over the batch size. It takes about a minute on two cores. Seeds
+optimizers over x^2/20 + y^2, the best learning rate and the update's share over the batch size. It takes half a minute on two cores. Seeds
 are fixed: all but what is timed comes out the same again.
 
 With --only, the page keeps what it had of the others.

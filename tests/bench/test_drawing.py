@@ -51,6 +51,7 @@ def test_contours_are_where_the_function_has_their_levels(tmp_path: Path) -> Non
             x, y = path.vertices.T
             assert len(x) > 20
             np.testing.assert_allclose(x * x / 4.0 + y * y, level, rtol=1e-2)
+        axis.plot([-9.0, 9.0], [-9.0, 9.0])  # what leaves the ranges does not widen them
         assert axis.get_xlim() == (-4.0, 4.0)
         assert axis.get_ylim() == (-2.0, 2.0)
 

@@ -45,10 +45,11 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
         main(["gallery", "--output", str(path), "--only", "regimes"])
 
 
-def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in ("matplotlib", "sklearn") else found(name))
-    assert main(["gallery"]) == 1
+    assert main(["gallery", "--output", str(tmp_path / "folder"), "--only", "trajectories"]) == 1
+    assert not (tmp_path / "folder").exists()
     shown = capsys.readouterr()
     assert "the gallery needs matplotlib, sklearn" in shown.err
     assert "pip install 'fastopt[bench]'" in shown.err
@@ -56,7 +57,8 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 @pytest.mark.usefixtures("_all_there")
-def test_without_the_benchmark_package(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_the_benchmark_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(gallery, "find_spec", lambda name: None)
-    assert main(["gallery"]) == 1
+    assert main(["gallery", "--output", str(tmp_path / "folder"), "--only", "trajectories"]) == 1
+    assert not (tmp_path / "folder").exists()
     assert capsys.readouterr().err == "fastopt gallery: the package fastopt_bench is not installed beside fastopt\n"

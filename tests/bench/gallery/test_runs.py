@@ -43,6 +43,10 @@ def test_the_loss_of_all_before_the_first_epoch_and_after_each() -> None:
     rest = list(run)
     assert len(rest) == 3
     assert rest[-1] == runs.whole_loss(NETWORK, params, WORKLOAD) < first
+    expected = _params()
+    steps = runs.steps_of(NETWORK, expected, fastopt.SGD(expected, lr=0.1), Batches(X, WORKLOAD.y, batch_size=2, seed=runs.SEED), 3)
+    assert len(list(steps)) == 6
+    assert all((a == b).all() for a, b in zip(params, expected, strict=True))
 
 
 def test_the_penalty_is_that_of_the_weight_decay() -> None:

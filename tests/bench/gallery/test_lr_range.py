@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from bench.gallery import range_test
+from bench.gallery import lr_range
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
 
 def test_it_finds_a_rate_that_is_neither_the_lowest_nor_the_highest() -> None:
-    test = range_test.found(100)
-    assert test.rates[0] == range_test.LOW
+    test = lr_range.found(100)
+    assert test.rates[0] == lr_range.LOW
     assert test.suggestion is not None
     assert 0.01 < test.suggestion < 0.5  # `regimes` says that 0.01 is slow and 1 plateaus
     assert test.stopped is not None
-    again = range_test.found(100)
+    again = lr_range.found(100)
     assert again.losses.tolist() == test.losses.tolist()
 
 
@@ -26,9 +26,9 @@ def test_the_picture_marks_what_was_found(tmp_path: Path, steps: int) -> None:
     """Of five steps nothing is suggested, or what then is."""
     pytest.importorskip("matplotlib")
     path = tmp_path / "picture.svg"
-    caption = range_test.draw(path, steps)
+    caption = lr_range.draw(path, steps)
     drawn = path.read_text()
-    test = range_test.found(steps)
+    test = lr_range.found(steps)
     for name, rate in (("steepest descent", test.steepest), ("a tenth of the lowest", test.tenth_of_minimum), ("lowest", test.minimum)):
         assert (f"<!-- {name}: {rate:.2g} -->" in drawn) if rate is not None else name not in drawn
     suggestion = "none" if test.suggestion is None else f"{test.suggestion:.2g}"

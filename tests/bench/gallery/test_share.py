@@ -39,3 +39,12 @@ def test_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: boo
         if name != REFERENCE:
             assert f"<!-- {NAME if name == NAME else f'fastopt, {name}'} -->" in drawn
     assert caption.count("x |") == len(names) - 1
+    assert caption.count(" % |") == len(names) + 1
+
+
+def test_moments_that_became_denormal_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (row,) = share.shares((256,), 0.03, 3)
+    row.info["denormal_state"] = 0.37
+    monkeypatch.setattr(share, "shares", lambda *arguments: [row])
+    assert " 37 % |\n" in share.draw(tmp_path / "picture.svg", (256,))

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def missing_packages(needed: Sequence[str] = NEEDED, what: str = "the benchmark") -> str | None:
+def missing_packages(needed: Sequence[str] | None = None, what: str = "the benchmark") -> str | None:
     """What has to be installed first, as a line for the user."""
-    absent = [name for name in needed if importlib.util.find_spec(name) is None]
+    absent = [name for name in (NEEDED if needed is None else needed) if importlib.util.find_spec(name) is None]
     return f"fastopt: {what} needs {', '.join(absent)}: pip install 'fastopt[bench]'" if absent else None

@@ -94,3 +94,26 @@ def test_it_is_absent_where_numba_is(monkeypatch: pytest.MonkeyPatch) -> None:
     needed("numba")
     monkeypatch.setattr(numba_backend.importlib.util, "find_spec", lambda name: None)
     assert numba_backend.unavailable.__wrapped__() == "numba is not installed"
+
+
+def test_a_kernel_is_compiled_for_the_first_optimizer_and_never_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at every call, nor for other sizes or numbers of tensors."""
+    needed("numba")
+
+    @fastopt.rule(default_lr=1e-3)
+    def compiled_once(p, g, lr):
+        return (p - lr * (g + g),)
+
+    def steps(*shapes: int, lr: float = 0.5) -> None:
+        optimizer = fastopt.Optimizer([np.ones(n) for n in shapes], compiled_once, lr, backend="numba", num_threads=1)
+        for _ in range(3):
+            optimizer.step([np.ones(n) for n in shapes], grad_scale=2.0)
+
+    compiled: list[Any] = []
+    whole = numba_backend._compiled
+    monkeypatch.setattr(numba_backend, "_compiled", lambda module, compile_it: (compiled.append(module), whole(module, compile_it))[1])
+    steps(5)
+    assert len(compiled) == 1
+    steps(5)
+    steps(1, 300, 7, lr=0.25)
+    assert len(compiled) == 1

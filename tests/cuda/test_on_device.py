@@ -284,3 +284,27 @@ def test_awkward_arrays_are_placed_as_they_lie() -> None:
         placed = from_host(values, offset=values.ctypes.data % 64)
         assert placed.address % 64 == values.ctypes.data % 64
         assert np.array_equal(to_host(placed), values)
+
+
+@pytest.mark.skipif(SIMULATED, reason="the simulator compiles nothing")
+def test_a_kernel_is_compiled_for_the_first_optimizer_and_never_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at every call, nor for other sizes or numbers of tensors."""
+    from fastopt.cuda.driver import kernels
+
+    @fastopt.rule(default_lr=1e-3)
+    def compiled_once(p, g, lr):
+        return (p - lr * (g + g),)
+
+    def steps(*shapes: int, lr: float = 0.5) -> None:
+        optimizer = fastopt.Optimizer([from_host(np.ones(n, np.float32)) for n in shapes], compiled_once, lr)
+        for _ in range(3):
+            optimizer.step([from_host(np.ones(n, np.float32)) for n in shapes], grad_scale=2.0)
+
+    compiled: list[str] = []
+    whole = kernels.ptx_of
+    monkeypatch.setattr(kernels, "ptx_of", lambda source, name, *rest: (compiled.append(name), whole(source, name, *rest))[1])
+    steps(5)
+    assert len(compiled) == 1
+    steps(5)
+    steps(1, 300, 7, lr=0.25)
+    assert len(compiled) == 1

@@ -34,8 +34,11 @@ class Memory(Protocol):
     def to_host(self, state: Any) -> NDArray[Any]:
         """A copy of a state as a NumPy array."""
 
-    def assigning(self, state: Any, values: NDArray[Any]) -> list[Callable[[], Any]]:
-        """The calls that copy values into a state of their shape and dtype (`fastopt.uninterrupted`)."""
+    def assign(self, state: Any, values: NDArray[Any]) -> None:
+        """Copies values into a state of their shape and dtype that nobody works with yet."""
+
+    def assigning(self, copies: Sequence[tuple[Any, NDArray[Any]]]) -> list[Callable[[], Any]]:
+        """The calls that copy values into states of their shape and dtype, made together and on their device (`fastopt.uninterrupted`)."""
 
     def work_list(
         self,
@@ -51,6 +54,9 @@ class Memory(Protocol):
 
     def check_together(self, works: Sequence[Any]) -> None:
         """Raises ValueError where work lists cannot make one step together."""
+
+    def settle(self, works: Sequence[Any]) -> None:
+        """For after a copy that waited for a device: lets go of what steps have read. Raises RuntimeError if something failed there."""
 
     def clipping(self, works: Sequence[Any], blocks: int) -> Any:
         """What clips gradients where nobody waits for their norm. Only on a device: on the host a step knows it."""

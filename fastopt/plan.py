@@ -205,13 +205,21 @@ class Plan:
 
         While a graph is captured the step is recorded, and not counted.
         """
-        calls: list[Callable[[], Any]] = []
+        calls: list[Callable[[], Any]] = [*getattr(clip, "calls", ())]  # a device's, which finds the norm now
         for batch in self.batches:
             if batch.slots:
                 calls += batch.runner.ready(self.share(batch, gradients), batch.slots, grad_scale, clip)
         if not self.recording:
             calls += self.counting()
+        self.make(calls)
+
+    def make(self, calls: list[Callable[[], Any]]) -> None:
+        """Makes calls as a whole (`fastopt.uninterrupted`), on the device where there is one."""
         uninterrupted(calls, self.batches[0].runner.around)
+
+    def settle(self) -> None:
+        """For after a copy that waited for a device: lets go of what steps have read. Raises RuntimeError if something failed there."""
+        self._memory.settle([batch.work for batch in self.batches])
 
     def counting(self) -> list[Callable[[], Any]]:
         """The calls that count a step, for the tensors that had a gradient and for all."""

@@ -1,6 +1,7 @@
 """The `cuda` backend: a kernel launched once a step, over all tensors that it is for.
 
-A step launches on the caller's stream and returns; it never waits for the device. While a CUDA graph is being captured it
+A step launches on the caller's stream and returns; it never waits for the device, and what it reads is held until that is done
+(`fastopt.cuda.held`). While a CUDA graph is being captured it
 records a launch that reads its scalars from device memory, which `Optimizer.advance` fills before each replay.
 """
 
@@ -85,6 +86,8 @@ class CudaRunner:
         calls: list[Callable[[], Any]] = []
         if work.blocks:
             calls.append(self.update.ready(work.blocks, work.shape.threads, work.stream, (*self.tables, scalars_at, *scalars)))
+            if work.holds:
+                calls += work.held.until_done(gradients, work.stream)
         if work.capture is not None:
             calls.append(partial(self.captured.add, work.capture))
             calls.append(partial(setattr, work, "captured", work.absent[:-1].copy()))
@@ -132,5 +135,6 @@ class CudaRunner:
             raise RuntimeError("advance: expected a stream that no graph is being captured on; call it before each replay")
         if not self.captured:
             raise RuntimeError("advance: expected a step that was captured in a CUDA graph before, with the weight decay of the same kind")
+        work.held.release()
         work.bring(self._rows(slots, grad_scale, 1.0))
         work.place_slots()

@@ -5,10 +5,11 @@
     worklist    rows and addresses on the device, refreshed where they changed
     tensors     PyTorch's gradients, whose addresses are gathered in compiled code (`_gather.pyx`)
     source      a rule as the source of a kernel
+    held        what a launch reads, until its stream is done
     norm        clipping by the gradients' global norm; norm_source has its kernels
     toolchain   numba-cuda: the kernels' primitives, and PTX out of source; the only file that imports `numba.cuda`
     llvm        what those are made of, and narrow: the texts of storages
-    driver      cuda.core and the driver API: memory, uploads, kernels; the only folder that imports `cuda`
+    driver      cuda.core and the driver API: memory, uploads, events, kernels; the only folder that imports `cuda`
 
 The `cuda` backend, `fastopt.backends.cuda_backend`, puts them together. numba-cuda's named successor is numba-cuda-mlir:
 it would take the place of `toolchain`.
@@ -16,7 +17,7 @@ it would take the place of `toolchain`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
@@ -74,6 +75,27 @@ class Runtime(Protocol):
 
     def copy_to_host(self, device: int, values: NDArray[Any], address: int) -> None:
         """The other way."""
+
+    def copying_to_device(self, device: int, copies: Sequence[tuple[int, NDArray[Any]]]) -> list[Callable[[], Any]]:
+        """The calls (`fastopt.uninterrupted`) that copy contiguous values to addresses, on the device (`on`); done with the last of them.
+
+        Waits for all the device's work so far. What fails within the calls is said by `synchronize`.
+        """
+
+    def synchronize(self, device: int) -> None:
+        """Waits for all the device's work. Raises RuntimeError if any of it failed."""
+
+    def event(self, device: int) -> Any:
+        """A place in a stream that can be asked whether the stream has passed it; which place, `recording` says."""
+
+    def recording(self, event: Any, stream: int) -> Callable[[], Any]:
+        """The call (`fastopt.uninterrupted`), on the device, that records an event behind what was launched on a stream."""
+
+    def happened(self, device: int, events: Iterable[Any]) -> int:
+        """How many of the events, from the first one on, their streams have passed. Never waits."""
+
+    def wait_for(self, device: int, events: Iterable[Any]) -> None:
+        """Waits until the streams have passed all of the events."""
 
     def upload(self, device: int, capacity: int) -> Upload:
         """A way for small data, with memory of its own; `capacity` is what it has room for to begin with, in bytes."""

@@ -17,10 +17,12 @@ from fastopt.storage import STORAGES
 __all__ = [
     "DEFAULT_STREAM",
     "DeviceArray",
+    "as_it_lies",
     "assign",
     "current_stream",
     "from_host",
     "gradient",
+    "has_current_stream",
     "kind_of",
     "on_device",
     "parameter",
@@ -224,6 +226,11 @@ def gradient(value: Any, label: str, beside: DeviceArray, beside_label: str, dty
     return found
 
 
+def has_current_stream(value: Any) -> bool:
+    """Whether an array is of PyTorch or CuPy, which work on a current stream, and give memory out again in the order of that stream."""
+    return torch_tensor(value) or _of_cupy(value)
+
+
 def current_stream(value: Any, device: int) -> int | None:
     """The stream on which the framework of an array works at present; None where its interface names none."""
     if isinstance(value, DeviceArray):
@@ -284,5 +291,9 @@ def to_host(array: DeviceArray) -> NDArray[Any]:
 def assign(array: DeviceArray, values: NDArray[Any]) -> None:
     """Copies host values into a device array of their shape and dtype; waits for the device."""
     if values.size:
-        in_memory = np.ascontiguousarray(values.transpose(layout.order(array.strides)))
-        runtime().copy_to_device(array.device, array.address, in_memory)
+        runtime().copy_to_device(array.device, array.address, as_it_lies(array, values))
+
+
+def as_it_lies(array: DeviceArray, values: NDArray[Any]) -> NDArray[Any]:
+    """Host values of an array's shape as a contiguous array, in the order of memory that they have there."""
+    return np.ascontiguousarray(values.transpose(layout.order(array.strides)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,20 @@ from fastopt.cuda.norm import Clipping
 from fastopt.cuda.worklist import DeviceWorkList
 from fastopt.kernel import Kernel
 
-__all__ = ["assigning", "backends", "check_together", "clipping", "from_host", "name", "to_host", "views", "work_list", "zeros_beside"]
+__all__ = [
+    "assign",
+    "assigning",
+    "backends",
+    "check_together",
+    "clipping",
+    "from_host",
+    "name",
+    "settle",
+    "to_host",
+    "views",
+    "work_list",
+    "zeros_beside",
+]
 
 name = "device memory"
 backends = ("cuda",)
@@ -44,9 +56,13 @@ def _zeros_beside(parameter: DeviceArray, dtype: np.dtype[Any]) -> DeviceArray:
     return DeviceArray(start + lead, parameter.shape, dtype, device, owner, strides=parameter.strides)
 
 
-def assigning(state: DeviceArray, values: NDArray[Any]) -> list[Callable[[], Any]]:
-    """The calls that copy host values into a state of their shape and dtype; each waits for the device, and may be interrupted."""
-    return [partial(assign, state, values)]
+def assigning(copies: Sequence[tuple[DeviceArray, NDArray[Any]]]) -> list[Callable[[], Any]]:
+    """The calls that copy host values into states of their shape and dtype, made together on the device; it is waited for here first."""
+    filled = [(state.address, arrays.as_it_lies(state, values), max(state.device, 0)) for state, values in copies if values.size]
+    together: list[Callable[[], Any]] = []
+    for device in sorted({device for _, _, device in filled}):  # one, as all of an optimizer is
+        together += runtime().copying_to_device(device, [(address, values) for address, values, on in filled if on == device])
+    return together
 
 
 def _zeros(parameter: DeviceArray, size: int) -> tuple[int, Any, int]:
@@ -96,6 +112,14 @@ def check_together(works: Sequence[DeviceWorkList]) -> None:
             )
     for k, work in enumerate(works):
         work.before = list(works[:k])
+
+
+def settle(works: Sequence[DeviceWorkList]) -> None:
+    """For after a copy that waited for the device: lets go of what steps have read. Raises RuntimeError if something failed there."""
+    for device in {work.device for work in works}:
+        runtime().synchronize(device)
+    for work in works:
+        work.held.release()
 
 
 def clipping(works: Sequence[DeviceWorkList], blocks: int) -> Clipping:

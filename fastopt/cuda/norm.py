@@ -6,7 +6,7 @@ of `fastopt.cuda.norm_source` sum squares over all work lists of the plan and pu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -31,10 +31,11 @@ class _Runner(Protocol):
 
 
 class Norm:
-    """The norm that the last clipped step has found: a number on the device."""
+    """The norm that the last clipped step has found: a number on the device. `calls` launch what finds it, before that step."""
 
     def __init__(self, runtime: Any, device: int) -> None:
         self.runtime, self.device = runtime, device
+        self.calls: list[Callable[[], Any]] = []
         self.address, self.owner = runtime.allocate(device, FLOAT64.itemsize)
 
     def read(self) -> float:
@@ -72,7 +73,11 @@ class Clipping:
         return self.runtime.load(*source, parameters, self.device)
 
     def __call__(self, batches: Sequence[tuple[_Runner, Sequence[Slot]]], grad_scale: float, max_norm: float) -> Norm:
-        """Gets the tables of a step ready, clipped, on the stream that its work lists have chosen; or records that, during a capture."""
+        """Gets ready what clips a step: the calls that put its tables in order, on the stream that its work lists have chosen.
+
+        They are made with those of the step (`fastopt.uninterrupted`), or recorded with them during a capture.
+        """
+        self.norm.calls = calls = []
         for runner, slots in batches:
             runner.bring(slots, grad_scale)
         if not self.works:
@@ -82,9 +87,9 @@ class Clipping:
         for work, squares in zip(self.works, self.squares, strict=True):
             threads = min(self.shape.threads, work.row_length // (BLOCK // PARTS))
             tables = work.streams_at, len(work.params), work.rows_at, len(work.rows), len(work.streams)
-            squares(work.blocks, threads, stream, (*tables, places[0]))
+            calls.append(squares.ready(work.blocks, threads, stream, (*tables, places[0])))
         for count, sums in pairwise(self.counts):
-            self.fold(*self._grid(sums * PARTS), stream, (places[0], count, places[1]))
+            calls.append(self.fold.ready(*self._grid(sums * PARTS), stream, (places[0], count, places[1])))
             places.reverse()
         scale_at = self.scale_at if recording else 0
         numbers = np.float64(max_norm), np.float64(grad_scale)
@@ -92,7 +97,7 @@ class Clipping:
         for work, clip in zip(self.works, self.clip, strict=True):
             rows = slots_of[id(work)]
             table = work.scalars_at, work.kernel.scalar_count, rows
-            clip(*self._grid(max(rows, 1)), stream, (places[0], self.norm.address, scale_at, *numbers, *table))
+            calls.append(clip.ready(*self._grid(max(rows, 1)), stream, (places[0], self.norm.address, scale_at, *numbers, *table)))
         return self.norm
 
     def _grid(self, threads: int) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from fastopt.cuda import Runtime, Shape, arrays
 from fastopt.cuda.arrays import DEFAULT_STREAM, DeviceArray
+from fastopt.cuda.held import Held
 from fastopt.cuda.tensors import Tensors
 from fastopt.extents import Extents
 from fastopt.host.worklist import not_known
@@ -68,6 +69,8 @@ class DeviceWorkList:
         The handle of the stream on which the coming step runs, and which capture of a CUDA graph it is in, or None; set by `refresh`.
     streams_at, rows_at, scalars_at
         Where the tables above lie on the device.
+    held, holds
+        What keeps what launches read, and whether the gradients of the coming step have to be kept there; set by `refresh`.
     captured
         `absent` as it was when a step was captured, or None before that.
     before
@@ -116,14 +119,15 @@ class DeviceWorkList:
         self.before: list[DeviceWorkList] = []
         self._addresses: list[int | None] = []
         self._placed: list[int | None] | None = None
-        self._placed_slots = self.slots.tobytes()
+        self._placed_slots: bytes | None = self.slots.tobytes()
         scalars = np.full((len(self.params), kernel.scalar_count + 1), np.nan, self.compute)  # until somebody says what they are
         tables = (self.streams, self.rows, scalars)
-        self._held = [runtime.allocate(self.device, table.nbytes) for table in tables]
-        for (address, _), table in zip(self._held, tables, strict=True):
+        placed = [runtime.allocate(self.device, table.nbytes) for table in tables]
+        for (address, _), table in zip(placed, tables, strict=True):
             if table.size:
                 runtime.copy_to_device(self.device, address, table)
-        self.streams_at, self.rows_at, self.scalars_at = (address for address, _ in self._held)
+        self.streams_at, self.rows_at, self.scalars_at = (address for address, _ in placed)
+        self.held, self.holds = Held(runtime, self.device, [keeper for _, keeper in placed], written), False
         self.upload = runtime.upload(self.device, max(self.slots.nbytes, scalars[:1].nbytes))
         self._tensors = Tensors.of(self.params, self.gradient_dtype)
         self.named: int | None = None
@@ -134,8 +138,9 @@ class DeviceWorkList:
         that is left alone.
 
         Raises TypeError or ValueError naming the gradient that cannot be used. Parameters are looked at again too: one whose
-        memory was replaced since (`tensor.data = ...`, `module.to(...)`) is refused.
+        memory was replaced since (`tensor.data = ...`, `module.to(...)`) is refused. Gradients that earlier steps have read are let go of.
         """
+        self.held.release()
         if stream is not None:
             stream = arrays.stream_handle(stream)
         addresses = None if self._tensors is None else self._tensors.addresses(gradients)
@@ -146,19 +151,28 @@ class DeviceWorkList:
         if addresses != self._addresses:
             self._take(addresses)
         self.choose_stream(stream, looked_at)
+        self.holds = not self.recording and not self._given_out_in_order(stream, looked_at)
+
+    def _given_out_in_order(self, stream: int | None, gradients: Sequence[Any]) -> bool:
+        """Whether the memory of all gradients goes to others in the order of the step's stream only (`fastopt.cuda.held`)."""
+        if stream is None:  # then it is theirs, as far as they have one
+            return all(g is None or arrays.has_current_stream(g) for g in gradients)
+        made = gradients or [self.params[0].owner]  # PyTorch's as the parameters are, where nobody had to look at them
+        return all(g is None or (arrays.has_current_stream(g) and arrays.current_stream(g, self.device) == stream) for g in made)
 
     def _take(self, addresses: list[int | None]) -> None:
         given = [i for i, address in enumerate(addresses) if address is not None]
         starts = [address for address in addresses if address is not None]
         self.extents.refuse(starts, [self._gradient_sizes[i] for i in given], lambda k: self.gradient_labels[given[k]])
+        self._addresses = []  # not known, should an interrupt come before all is written down
         if len(given) == len(addresses):
             self.streams[1] = starts
         else:
             self.streams[1, given] = starts
-        self._addresses = addresses
         absent = np.ones(len(addresses), np.uint8)
         absent[given] = 0
         self._come_and_go(absent)
+        self._addresses = addresses
 
     def _come_and_go(self, absent: NDArray[np.uint8]) -> None:
         if (absent != self.absent[:-1]).any():
@@ -251,6 +265,7 @@ class DeviceWorkList:
         if known:
             changed = [i for i, (a, b) in enumerate(zip(self._placed or (), self._addresses, strict=True)) if a != b]
             first, last = (changed[0], changed[-1] + 1) if changed else (0, 0)
+        self._placed = None  # not known, should an interrupt come between the upload and the word of it
         if last > first:
             self.upload(self.streams_at + now.nbytes + first * now.itemsize, now[first:last], self.stream, self.recording)
         self._placed = self._addresses
@@ -259,8 +274,11 @@ class DeviceWorkList:
         """Brings the tensors' slots, where they are not what the device has."""
         now = self.slots.tobytes()  # compared with by a microsecond less than arrays are
         if now != self._placed_slots:
-            changed = np.flatnonzero(self.slots != np.frombuffer(self._placed_slots, np.int64))
-            first, last = int(changed[0]), int(changed[-1]) + 1
+            first, last = 0, len(self.slots)
+            if self._placed_slots is not None:
+                changed = np.flatnonzero(self.slots != np.frombuffer(self._placed_slots, np.int64))
+                first, last = int(changed[0]), int(changed[-1]) + 1
+            self._placed_slots = None  # as above
             at = self.streams_at + (len(self.streams) - 1) * self.slots.nbytes + first * self.slots.itemsize
             self.upload(at, self.slots[first:last], self.stream, False)
             self._placed_slots = now

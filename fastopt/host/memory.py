@@ -23,7 +23,7 @@ except ImportError:  # no compiler at hand when fastopt was installed: arrays ar
         return False
 
 
-__all__ = ["assigning", "backends", "check_together", "name", "to_host", "views", "work_list", "zeros_beside"]
+__all__ = ["assign", "assigning", "backends", "check_together", "name", "settle", "to_host", "views", "work_list", "zeros_beside"]
 
 name = "host memory"
 backends = ("numpy", "numba", "cython")
@@ -43,9 +43,14 @@ def to_host(state: NDArray[Any]) -> NDArray[Any]:
     return state.copy(order="K")
 
 
-def assigning(state: NDArray[Any], values: NDArray[Any]) -> list[Callable[[], Any]]:
-    """The calls that copy values into a state of their shape and dtype."""
-    return [partial(setitem, state, ..., values)]
+def assign(state: NDArray[Any], values: NDArray[Any]) -> None:
+    """Copies values into a state of their shape and dtype that nobody works with yet."""
+    state[...] = values
+
+
+def assigning(copies: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> list[Callable[[], Any]]:
+    """The calls that copy values into states of their shape and dtype."""
+    return [partial(setitem, state, ..., values) for state, values in copies]
 
 
 def work_list(
@@ -63,3 +68,7 @@ def work_list(
 
 def check_together(works: Sequence[WorkList]) -> None:
     """Nothing: all of host memory is one."""
+
+
+def settle(works: Sequence[WorkList]) -> None:
+    """Nothing: a step on the host has read all when it returns."""

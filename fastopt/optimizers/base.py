@@ -135,9 +135,11 @@ class Optimizer(Following):
             Clip this step's gradients to a global norm (after `grad_scale`), instead of the optimizer's own `max_norm`.
         stream
             For device arrays, the CUDA stream to run on: PyTorch's, CuPy's, Numba's or cuda.core's, or its handle. None is the
-            one that the parameters' framework works on at present. The step is launched, and not waited for; on a stream that the
-            arrays were not made on, they and the optimizer have to live until it is done. If the stream is being captured into a
-            CUDA graph, the step is recorded and not made: see `advance`.
+            one that the parameters' framework works on at present. The step is launched, and not waited for. The gradients are held
+            until the stream is done, and let go of at the next step, `advance` or `state_dict` after that, so of a host that runs ahead
+            each step's are; except for PyTorch's and CuPy's on the stream that they work on, who see to that themselves. An optimizer
+            that goes away waits for its steps. If the stream is being captured into a CUDA graph, the step is recorded and not made,
+            and the gradients are the caller's to keep: see `advance`.
 
         Returns True, or False if the step was skipped (`nonfinite="skip"`).
 

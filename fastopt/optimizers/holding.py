@@ -224,7 +224,9 @@ class Holding(Attributes):
         return self._copied()
 
     def _copied(self) -> dict[str, list[Any]]:
-        return state_dict.flat(self._shares, self._states, self._memory)
+        copies = state_dict.flat(self._shares, self._states, self._memory)
+        self._plan.settle()
+        return copies
 
     def _exported(self) -> dict[str, Any]:
         return state_dict.export(self._turn.steps, self._shares, self._plan.slot_of)
@@ -254,11 +256,10 @@ class Holding(Attributes):
             made[k, steps, remembered] = Slot(changed[k].rule, changed[k].settings, steps, remembered)
         slots = [made[key] for key in keys]
         copies = [
-            call
+            (own, found.states[name][i])
             for share in changed
             for i in share.positions
             for name, own in zip(share.rule.states, self._states[i], strict=True)
-            for call in self._memory.assigning(own, found.states[name][i])
         ]
         with self._unless_it_fails() as stays:
             kernels = shares.kernels(changed, self._views, self._structure)
@@ -267,7 +268,9 @@ class Holding(Attributes):
                 self._kernels = kernels
                 self._lay_out(slots)
             count = partial(setattr, self._turn, "steps", found.steps)
-            uninterrupted([*self._plan.replacing(slots), *copies, count, partial(stays.append, None)])
+            copying = self._memory.assigning(copies)
+            self._plan.make([*self._plan.replacing(slots), *copying, count, partial(stays.append, None)])
+            self._plan.settle()
 
     @in_turn
     def _snapshot(self) -> tuple[dict[str, list[Any]], dict[str, Any], list[str], list[str]]:

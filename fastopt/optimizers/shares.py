@@ -18,7 +18,6 @@ from fastopt.rules.family import Family, Settled
 from fastopt.settings import Settings
 from fastopt.storage import STORAGES, Storage
 from fastopt.structure import Structure
-from fastopt.uninterrupted import uninterrupted
 
 __all__ = ["STORAGE", "Share", "kernels", "share_of", "states", "taken"]
 
@@ -181,4 +180,4 @@ def states(share: Share, views: Sequence[Any], memory: Memory, before: Mapping[s
 
 def _fill(state: Any, value: Any, view: Any, memory: Memory) -> None:
     beginning = memory.to_host(view).astype(state.dtype) if value is COPY else np.full(view.shape, value, state.dtype)
-    uninterrupted(memory.assigning(state, beginning))
+    memory.assign(state, beginning)

@@ -12,6 +12,11 @@ void emulated_register(const char* name, void* function) {
     functions[count++].function = function;
 }
 
+/* For what is called where an object goes away, be it while an exception is on its way, under which no Python code may run. */
+int emulated_nothing(void) {
+    return 0;
+}
+
 int cuGetProcAddress_v2(const char* name, void** found, int version, unsigned long long flags, int* status) {
     (void)version;
     (void)flags;

@@ -269,7 +269,6 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         "cuMemcpyDtoDAsync": (current(on_device_later), (i64, i64, ctypes.c_size_t, pointer)),
         "cuPointerGetAttribute": (pointer_attribute, (pointer, i32, i64)),
         "cuStreamCreate": (current(create_stream), (pointer, ctypes.c_uint)),
-        "cuStreamDestroy": (succeeds, (pointer,)),
         "cuStreamSynchronize": (allowed(synchronize), (pointer,)),
         "cuStreamGetCtx": (stream_context, (pointer, pointer)),
         "cuStreamGetCaptureInfo": (current(capture_info), (pointer, pointer, pointer, pointer, pointer, pointer, pointer)),
@@ -278,15 +277,16 @@ def _functions(gpu: EmulatedGpu) -> dict[str, tuple[Callable[..., int], tuple[An
         "cuEventRecord": (current(record_event), (pointer, pointer)),
         "cuEventQuery": (allowed(query_event), (pointer,)),
         "cuEventSynchronize": (allowed(synchronize), (pointer,)),
-        "cuEventDestroy": (succeeds, (pointer,)),
         "cuEventElapsedTime": (elapsed, (pointer, pointer, pointer)),
         "cuLibraryLoadData": (current(load_library), (pointer, pointer, *(pointer, pointer, ctypes.c_uint) * 2)),
-        "cuLibraryUnload": (succeeds, (pointer,)),
         "cuLibraryGetKernel": (get_kernel, (pointer, pointer, pointer)),
         "cuKernelGetAttribute": (current(get_kernel_attribute), (pointer, i32, pointer, i32)),
         "cuLaunchKernelEx": (current(launch), (pointer, pointer, pointer, pointer)),
     }
 
+
+NOTHING = (b"cuStreamDestroy", b"cuEventDestroy", b"cuLibraryUnload")
+"""What nothing comes of, and is called from where objects go away."""
 
 _kept: list[Any] = []
 
@@ -317,6 +317,8 @@ def install() -> EmulatedGpu:
         text = name.encode()
         _kept.extend((callback, text))
         loaded.emulated_register(text, ctypes.cast(callback, pointer))
+    for text in NOTHING:
+        loaded.emulated_register(text, ctypes.cast(loaded.emulated_nothing, pointer))
     return gpu
 
 

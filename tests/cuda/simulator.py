@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache as once
@@ -116,6 +116,33 @@ def copy_to_device(device: int, address: int, values: NDArray[Any]) -> None:
 def copy_to_host(device: int, values: NDArray[Any], address: int) -> None:
     """The other way."""
     ctypes.memmove(values.ctypes.data, _heap.check(address, values.nbytes), values.nbytes)
+
+
+def copying_to_device(device: int, copies: Sequence[tuple[int, NDArray[Any]]]) -> list[Callable[[], Any]]:
+    """The calls that do the first for each of several."""
+    return [partial(copy_to_device, device, address, values) for address, values in copies]
+
+
+def synchronize(device: int) -> None:
+    """Nothing: the simulator does everything when it is asked to."""
+
+
+def event(device: int) -> None:
+    """Nothing: all that a stream was asked for has happened."""
+
+
+def recording(event: None, stream: int) -> Callable[[], Any]:
+    """A call that does nothing."""
+    return int
+
+
+def happened(device: int, events: Iterable[None]) -> int:
+    """All of them."""
+    return len(list(events))
+
+
+def wait_for(device: int, events: Iterable[None]) -> None:
+    """Nothing to wait for."""
 
 
 class Upload:

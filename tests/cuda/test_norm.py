@@ -152,6 +152,7 @@ def test_a_captured_step_that_clips_beside_one_without_a_norm(emulated: Any) -> 
     with pytest.raises(RuntimeError, match=r"^max_norm: expected a clipped step, or an optimizer with max_norm, before one is captured"):
         captured(pair, static, max_norm=0.5)
     pair.step(max_norm=0.5)
+    assert pair.agree(), "and so it is done before the graphs, which are launched on another stream"
     graphs = [(captured(pair, static), {}), (captured(pair, static, max_norm=0.5), {"max_norm": 0.5})]
     for graph, options in (*graphs, *reversed(graphs)):
         pair.optimizers[0].advance(stream=STREAM, grad_scale=2.0)

@@ -147,6 +147,21 @@ def test_a_run_moves_between_host_and_device(tmp_path: Path) -> None:
         assert ulp_distance(state, straight.state_dict()["state"][name]) == 0
 
 
+@pytest.mark.parametrize("state_dtype", [None, "bfloat16"])
+def test_states_of_any_layout_and_storage_are_loaded(state_dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    host = [rng.standard_normal((3, 5)).T, np.array(2.0), np.zeros((0, 2)), rng.standard_normal((2, 3, 4)).transpose(2, 0, 1)]
+    host = [values.astype(np.float32, order="K") for values in host]
+    first, second = (fastopt.Adam([from_host(values) for values in host], state_dtype=state_dtype) for _ in range(2))
+    first.step([from_host(values) for values in host])
+    second.load_state_dict(first.state_dict())
+    saved, found = (optimizer.state_dict() for optimizer in (first, second))
+    assert found["steps"] == 1
+    for name, values in saved["state"].items():
+        assert all(value.any() for value in values if value.size)
+        assert [value.tobytes() for value in found["state"][name]] == [value.tobytes() for value in values]
+
+
 def test_functional() -> None:
     host = [np.random.default_rng(i).standard_normal(30).astype(np.float32) ** 2 for i in range(4)]
     device = [from_host(a) for a in host]

@@ -13,8 +13,10 @@ import pytest
 from fastopt.cuda import driver
 
 ON_DEVICE = [
-    *(f"test_{name}.py" for name in ("on_device", "devices", "graphs", "groups", "layouts", "norm", "storages", "with_numba")),
+    *(f"test_{name}.py" for name in ("on_device", "devices", "graphs", "groups", "held", "interrupts", "layouts", "norm")),
+    *(f"test_{name}.py" for name in ("storages", "with_numba")),
     "driver/test_contexts.py",
+    "driver/test_events.py",
     "driver/test_uploads.py",
 ]
 

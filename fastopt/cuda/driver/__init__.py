@@ -3,6 +3,7 @@
     contexts    devices, and calls where the calling thread may stand on another
     memory      device memory, and the copies that wait
     uploads     the copies that do not
+    events      what a stream has passed
     kernels     PTX, loading, launches
 
 This file is its face, a `fastopt.cuda.Runtime`: why it cannot be used, what the device is, and whether a graph is being captured.
@@ -16,8 +17,9 @@ from functools import cache as once
 from typing import Any
 
 from fastopt.cuda.driver.contexts import bindings, call_on, check, core_device, on
+from fastopt.cuda.driver.events import event, happened, recording, wait_for
 from fastopt.cuda.driver.kernels import THREADS, load
-from fastopt.cuda.driver.memory import allocate, copy_to_device, copy_to_host, device_of, dlpack
+from fastopt.cuda.driver.memory import allocate, copy_to_device, copy_to_host, copying_to_device, device_of, dlpack, synchronize
 from fastopt.cuda.driver.uploads import Upload
 
 __all__ = [
@@ -26,15 +28,21 @@ __all__ = [
     "capture",
     "copy_to_device",
     "copy_to_host",
+    "copying_to_device",
     "describe",
     "device_of",
     "dlpack",
+    "event",
+    "happened",
     "load",
     "on",
+    "recording",
     "shape",
+    "synchronize",
     "toolchain_missing",
     "unavailable",
     "upload",
+    "wait_for",
 ]
 
 

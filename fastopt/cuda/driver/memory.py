@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.cuda.driver.contexts import bindings, check, on, relaxed
 
-__all__ = ["allocate", "copy_to_device", "copy_to_host", "device_of", "dlpack"]
+__all__ = ["allocate", "copy_to_device", "copy_to_host", "copying_to_device", "device_of", "dlpack", "synchronize"]
 
 
 def device_of(address: int) -> int:
@@ -53,6 +56,25 @@ def copy_to_device(device: int, address: int, values: NDArray[Any]) -> None:
     with on(device) as driver:
         check(driver.cuCtxSynchronize())
         check(driver.cuMemcpyHtoD(address, values.ctypes.data, values.nbytes))
+        check(driver.cuCtxSynchronize())
+
+
+def copying_to_device(device: int, copies: Sequence[tuple[int, NDArray[Any]]]) -> list[Callable[[], Any]]:
+    """The calls (`fastopt.uninterrupted`) that copy contiguous values to addresses, for a thread that is on the device; the copies are
+    done with the last one.
+
+    Waits for all the device's work so far. What fails within the calls says so at the next `synchronize`.
+    """
+    synchronize(device)
+    driver = bindings()
+    # the arrays themselves go into the calls, which keep them; as bytes, since not every dtype has a buffer
+    made = [partial(driver.cuMemcpyHtoD, address, values.reshape(-1).view(np.uint8), values.nbytes) for address, values in copies]
+    return [*made, driver.cuCtxSynchronize]
+
+
+def synchronize(device: int) -> None:
+    """Waits for all the device's work. Raises RuntimeError if any of it failed."""
+    with on(device) as driver:
         check(driver.cuCtxSynchronize())
 
 

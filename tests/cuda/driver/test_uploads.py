@@ -48,11 +48,11 @@ def test_gradients_that_stay_are_not_uploaded_again(emulated: Any) -> None:
         optimizer.step(gradients, stream=24)
         return len(emulated.queues[24])
 
-    assert operations() == 3, "the addresses, an event to know when they were read, and the launch"
-    assert operations() == 1
+    assert operations() == 4, "the addresses, an event to know when they were read, the launch, and an event to know when that was done"
+    assert operations() == 2
     gradients[1] = from_host(np.ones(5, np.float32))
-    assert operations() == 3
-    assert operations() == 1
+    assert operations() == 4
+    assert operations() == 2
 
 
 def test_memory_is_given_back(emulated: Any) -> None:

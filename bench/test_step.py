@@ -57,15 +57,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for label in _workloads(profile)
         for rule in RULES
         for backend in BACKENDS
-        if profile != "quick" or label in IN_SHORT[backend == REFERENCE] or (dtype == "float32" and is_first_form(rule))
+        if profile != "quick" or label in IN_SHORT[backend == REFERENCE] or (dtype == "float32" and RULES[rule].is_first_form)
         for contender in contenders(rule, backend, dtype)
     ]
     metafunc.parametrize(("rule", "backend", "dtype", "label", "contender"), cells)
-
-
-def is_first_form(rule: str) -> bool:
-    """Whether a rule is the one that its text is named after: Adam, and not AMSGrad."""
-    return RULES[rule].update.__name__ == rule
 
 
 def contenders(rule: str, backend: str, dtype: str) -> list[str]:

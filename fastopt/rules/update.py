@@ -88,6 +88,11 @@ class Rule:
         """Applies the scalar function to Python floats."""
         return cast("tuple[float, ...]", self.of_its_states(self.update, self.folded)(*values))
 
+    @property
+    def is_first_form(self) -> bool:
+        """Whether it is the one that its text is named after: Adam, and not AMSGrad."""
+        return self.update.__name__ == self.name
+
     @cached_property
     def folded(self) -> dict[str, bool]:
         """The options that the scalar function itself takes."""

@@ -149,7 +149,7 @@ def damaged_caches(size: float, say: Say) -> Outcome:
             kept = {path.suffix: path for path in folder.rglob("*") if path.suffix in endings[backend]}
             outcome.holds(set(kept) == set(endings[backend]), f"{backend} keeps {kept}")
             tried = [(ending, name) for name in DAMAGES for ending in endings[backend]]
-            for ending, name in tried[: max(4, round(len(tried) * size))]:
+            for ending, name in tried[: max(len(endings[backend]), round(len(tried) * size))]:
                 kept[ending].write_bytes(DAMAGES[name](kept[ending].read_bytes()))
                 found = use_a_rule(backend, folder)
                 what = f"{backend}: {ending} {name}"

@@ -8,6 +8,7 @@ import inspect
 import pytest
 
 from fastopt.rules.family import FAMILIES
+from tests.agreement import __main__ as page
 from tests.agreement import of_torch
 from tests.agreement.judge import CELLS, FRAMEWORKS, Cell, judge
 from tests.agreement.paths import TOLERANCE
@@ -67,3 +68,14 @@ def test_defaults_are_the_frameworks(cell: Cell) -> None:
                 assert own == "lr"
                 assert found is None, "none there, none here"
         assert set(convention.names) <= set(parameters) | {"bias_correction_mu", "bias_correction_nu"}
+
+
+def test_the_page_tells_of_these_conventions() -> None:
+    """All but what is measured, which `python -m tests.agreement` writes too."""
+    text = page.PAGE.read_text(encoding="utf-8")
+    for family in FAMILIES.values():
+        assert not family.conventions or page.details(family) in text, f"{family.name}: python -m tests.agreement"
+    assert page.left_out() in text
+    for cell in CELLS:
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{cell.family}` |") and " of " in line]
+        assert float(row.split("|")[2 + FRAMEWORKS.index(cell.framework)].split(" of ")[0]) < TOLERANCE

@@ -1,0 +1,214 @@
+"""An optimizer's parameter groups and states laid out for steps: what is looked at before each one, and the step itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from operator import is_
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastopt import backends
+from fastopt.host import threads
+from fastopt.interop.torch.kinds import Kind
+from fastopt.interop.torch.states import States
+from fastopt.interop.torch.tensors import TensorMemory, parameter, view
+from fastopt.optimizers import shares
+from fastopt.optimizers.shares import Share
+from fastopt.plan import Plan
+from fastopt.rules.domain import NON_NEGATIVE
+from fastopt.slots import Slot
+from fastopt.storage import Storage
+from fastopt.structure import Structure
+from fastopt.uninterrupted import uninterrupted
+
+__all__ = ["Laid", "Own"]
+
+Group = MutableMapping[str, Any]
+
+
+@dataclass(slots=True)
+class Own:
+    """What a drop-in takes beside torch's arguments: checked, but for what depends on the parameters."""
+
+    max_norm: float | None = None
+    state: Storage | None = None
+    backend: str = "auto"
+    num_threads: int | None = None
+
+
+class Followed:
+    """A parameter group as it was read last; `unbound` says that slots have to bind its hyperparameters anew."""
+
+    def __init__(self, kind: Kind, group: Group, own: MutableMapping[str, Any]) -> None:
+        self.kind, self.own = kind, own
+        self.raw = kind.read(group)
+        self.fixed = _fixed(self.raw)
+        self.values = kind.values(self.raw)
+        self.settled = kind.settled(self.values, own)
+        self.unbound = False
+
+    def change(self, group: Group) -> list[Callable[[], Any]] | None:
+        """The calls that follow what was written into the group since; None if it asks for another rule. Raises TypeError or ValueError."""
+        raw = self.kind.read(group)
+        if self.fixed and all(map(is_, raw, self.raw)):
+            return []
+        values = self.kind.values(raw)
+        before, settings = self.values, self.settled.settings
+        new = {"raw": raw, "fixed": _fixed(raw), "values": values}
+        if values == before:
+            return [partial(self.__dict__.update, new)]
+        calls: list[Callable[[], Any]]
+        if {**values, "lr": before["lr"]} == before:
+            calls = settings.learning_at(NON_NEGATIVE.checked(values["lr"], "lr"))
+        else:
+            settled = self.kind.settled(values, self.own)
+            if settled.rule is not self.settled.rule or settled.settings.coupled != settings.coupled:
+                return None
+            calls = settings.becoming(settled.settings)
+            new["unbound"] = True
+        return [*calls, partial(self.__dict__.update, new)]
+
+
+def _fixed(raw: tuple[Any, ...]) -> bool:
+    """Whether nobody can write into these values, so that they need not be looked into each time."""
+    parts = chain.from_iterable((value, *value) if isinstance(value, tuple) else (value,) for value in raw)
+    return not any(isinstance(part, torch.Tensor | list) for part in parts)
+
+
+class CountedPlan(Plan):
+    """A plan that has torch's step counts go with its own."""
+
+    also: Callable[[], list[Callable[[], Any]]]
+
+    def counting(self) -> list[Callable[[], Any]]:
+        """The calls that count a step, here and in the optimizer's dictionary."""
+        return [*super().counting(), *self.also()]
+
+
+class Laid:
+    """Groups, states and plan.
+
+    Parameters
+    ----------
+    kind
+        The class.
+    groups, state
+        The optimizer's `param_groups` and `state`.
+    own
+        The options that are not torch's.
+    arguments
+        Of the family, beside those of the groups.
+    turn
+        The optimizer's.
+    before
+        The states of an earlier layout.
+
+    Raises TypeError or ValueError for what a step cannot be made of; nothing was changed then.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        groups: Sequence[Group],
+        state: MutableMapping[Any, Any],
+        own: Own,
+        arguments: MutableMapping[str, Any],
+        turn: Any,
+        before: States | None,
+    ) -> None:
+        self.kind, self.own, self.turn = kind, own, turn
+        self.params: list[Any] = [p for group in groups for p in group["params"]]
+        self.structure = Structure.together([Structure("sequence", tuple(range(len(group["params"])))) for group in groups])
+        labels = self.structure.labels("params")
+        self.views = [parameter(p, labels[i]) for i, p in enumerate(self.params)]
+        self.followed = [Followed(kind, group, arguments) for group in groups]
+        ends = np.cumsum([0, *(len(group["params"]) for group in groups)]).tolist()
+        self.groups = [
+            Share(list(range(start, end)), followed.settled, own.state, None)
+            for start, end, followed in zip(ends, ends[1:], self.followed, strict=False)
+        ]
+        self.inference = any(p.is_inference() for p in self.params)
+        kernels = shares.kernels(self.groups, self.views, self.structure)
+        name, backend = backends.choose(own.backend, dict.fromkeys(kernels))
+        self.in_numpy = name == "numpy"
+        count = None if self.in_numpy else own.num_threads
+        if count is None and not self.in_numpy and not os.environ.get("FASTOPT_NUM_THREADS"):
+            count = min(threads.available(), torch.get_num_threads())
+        self.states = States(kind, self.params, self.views, self.groups, state, labels, before)
+        made: dict[tuple[Any, ...], Slot] = {}
+        slots: list[Slot] = []
+        for i, k in enumerate(shares.share_of(self.groups, len(self.params))):
+            key = k, self.states.steps[i], self.states.memory[i]
+            if key not in made:
+                made[key] = Slot(self.groups[k].rule, self.groups[k].settings, *key[1:])
+            slots.append(made[key])
+        memory: Any = TensorMemory({id(found): p for found, p in zip(self.views, self.params, strict=True)})
+        self.plan = CountedPlan(
+            memory, backend, self.structure, self.views, self.states.arrays, kernels, slots, backend.thread_count(count), turn
+        )
+        self.present = np.zeros(len(self.params), bool)
+        self.plan.also = lambda: self.states.counting(self.present, self.plan.slot_of)
+
+    def stands(self, groups: Sequence[Group], state: Any) -> bool:
+        """Whether a step can be made on this layout; settings that were written into the groups are followed.
+
+        Raises TypeError or ValueError for one that cannot be used, with nothing changed.
+        """
+        if len(groups) != len(self.followed):
+            return False
+        params = list(chain.from_iterable([group["params"] for group in groups]))
+        if len(params) != len(self.params) or not all(map(is_, params, self.params)):
+            return False
+        if not self.states.unchanged(state):
+            return False
+        changes = [followed.change(group) for followed, group in zip(self.followed, groups, strict=True)]
+        calls: list[Callable[[], Any]] = []
+        for change in changes:
+            if change is None:
+                return False
+            calls += change
+        if calls:
+            uninterrupted(calls)
+        if any(followed.unbound for followed in self.followed):
+            for slot in {id(slot): slot for slot in (*self.plan.active, *self.plan.slot_of)}.values():
+                slot.bound_for = None
+            for followed in self.followed:
+                followed.unbound = False
+        return True
+
+    def step(self, gradients: list[Any], grad_scale: float, max_norm: float | None) -> float | None:
+        """Makes a step; the norm of all gradients where there is a `max_norm`.
+
+        Raises MovedError, TypeError, ValueError or RuntimeError before anything is written.
+        """
+        if self.inference and not torch.is_inference_mode_enabled():
+            raise RuntimeError("params: expected a step within torch.inference_mode(), as some parameters are inference tensors")
+        plan = self.plan
+        plan.take(gradients)
+        for batch in plan.batches:
+            self.present[batch.positions] = batch.work.absent[:-1] == 0
+        given: list[Any] = gradients
+        if self.in_numpy:
+            given = [None] * len(gradients)
+            for batch in plan.batches:
+                for i, g in zip(batch.positions, batch.work.taken, strict=True):
+                    given[i] = None if g is None else view(g)
+        norm, clip = None, 1.0
+        if max_norm is not None:
+            norm = plan.norm(given) / grad_scale
+            clip = 1.0 if norm <= max_norm else max_norm / norm
+        self.states.publish(self.present)
+        torch.autograd.graph.increment_version(self._changing())
+        plan.run(given, grad_scale, clip)
+        return norm
+
+    def _changing(self) -> list[Any]:
+        """The parameters of the coming step, but for those without a version."""
+        there = self.params if self.present.all() else [self.params[i] for i in np.flatnonzero(self.present).tolist()]
+        return [p for p in there if not p.is_inference()] if self.inference else there

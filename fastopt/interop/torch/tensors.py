@@ -1,0 +1,176 @@
+"""torch tensors in host memory as a work list needs them: NumPy views of parameters, and the addresses of a step's gradients.
+
+A tensor is asked for its address in compiled code (80 ns each), and for no NumPy view, which costs a microsecond. Parameters may lie in any
+dense order of dimensions (transposed, channels last); a gradient that lies otherwise, or that shares memory with what a step writes, is
+copied for the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fastopt import layout
+from fastopt.cuda.arrays import DeviceArray
+from fastopt.cuda.tensors import Tensors
+from fastopt.host import arrays
+from fastopt.host.states import zeros_beside
+from fastopt.host.worklist import WorkList
+from fastopt.kernel import Kernel
+from fastopt.storage import STORAGES
+
+__all__ = ["MovedError", "TensorMemory", "TensorWork", "parameter", "tensor_of", "view"]
+
+DTYPES = {getattr(torch, name): name for name in STORAGES}
+
+Array = NDArray[Any]
+
+
+class MovedError(Exception):
+    """A parameter lies elsewhere than when it was laid out, or in another way: it has to be laid out anew."""
+
+
+def view(tensor: Any) -> Array:
+    """A NumPy array of a dense tensor's memory."""
+    detached = tensor.detach()
+    if detached.dtype is torch.bfloat16:  # NumPy has no name for it: its bits, under another one's
+        bits: Array = detached.view(torch.int16).numpy()
+        return bits.view(STORAGES["bfloat16"].dtype)
+    found: Array = detached.numpy()
+    return found
+
+
+def tensor_of(array: Array) -> Any:
+    """A tensor of a NumPy array's memory, no inference tensor even where such are made at present."""
+    with torch.inference_mode(False):
+        if array.dtype.name == "bfloat16":
+            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(array)
+
+
+def parameter(tensor: Any, label: str) -> Array:
+    """A view of a parameter that a step can write to. Raises TypeError or ValueError."""
+    if tensor.layout is not torch.strided:
+        raise TypeError(f"{label}: expected a dense tensor, received one of layout {tensor.layout}")
+    if tensor.device.type != "cpu":
+        raise TypeError(
+            f"{label}: expected a tensor in host memory, received one on {tensor.device}; "
+            "fastopt's own optimizers take CUDA tensors, with their gradients (`fastopt.Adam(params).step(grads)`)"
+        )
+    if tensor.dtype not in DTYPES:
+        raise TypeError(f"{label}: expected a tensor of {', '.join(DTYPES.values())}, received {tensor.dtype}")
+    if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        raise TypeError(f"{label}: expected a tensor with memory of its own, received {type(tensor).__name__}, which stands for others")
+    found = view(tensor)
+    arrays.parameter(found, label)
+    return found
+
+
+class TensorMemory:
+    """Host memory whose parameters are tensors, as a plan needs it (`fastopt.memory.Memory`)."""
+
+    zeros_beside = staticmethod(zeros_beside)
+
+    def __init__(self, tensors: Mapping[int, Any]) -> None:
+        self.tensors = tensors
+        """By the id of their views."""
+
+    def work_list(self, kernel: Kernel, params: Sequence[Array], *rest: Any) -> TensorWork:
+        """The arrays of one kernel, laid out for the backends, that takes tensors as gradients."""
+        return TensorWork([self.tensors[id(p)] for p in params], kernel, params, *rest)
+
+    def check_together(self, works: Sequence[TensorWork]) -> None:
+        """Nothing: all of host memory is one."""
+
+
+class TensorWork(WorkList):
+    """A work list whose gradients are tensors.
+
+    Attributes
+    ----------
+    taken
+        The gradients of the coming step, copies in the place of those that cannot be used as they lie: they have to live until it is made.
+    """
+
+    def __init__(self, tensors: Sequence[Any], kernel: Kernel, params: Sequence[Array], *rest: Any) -> None:
+        super().__init__(kernel, params, *rest)
+        self.tensors = list(tensors)
+        self.gradient_type = getattr(torch, self.gradient_dtype.name)
+        self.bytes = np.array([p.size * self.gradient_dtype.itemsize for p in params], np.int64)
+        self.taken: list[Any] = []
+        starts = self.addresses[:, 0].tolist()
+        seen = [
+            DeviceArray(start, p.shape, p.dtype, -1, tensor, foreign=True, strides=tensor.stride())
+            for start, p, tensor in zip(starts, params, tensors, strict=True)
+        ]
+        self._look = Tensors(seen, self.gradient_dtype).addresses
+        self._seen = seen
+        self.gather = self._gather
+
+    def guard(self, extents: Any) -> None:
+        """What no gradient may share memory with, from now on."""
+        self.extents = extents
+
+    def _gather(self, gradients: list[Any]) -> int:
+        found = self._look(gradients)
+        if found is None or not self._write(found):
+            return 0
+        self.taken = gradients
+        return 2 if self.absent[-1] else 1
+
+    def _write(self, found: list[int | None]) -> bool:
+        """Writes down where the gradients lie, and which are absent, unless one of them lies in what a step writes."""
+        if None in found:
+            absent = np.array([address is None for address in found], np.uint8)
+            starts = np.array([address or 0 for address in found], np.int64)
+            sizes = np.where(absent, 0, self.bytes)
+        else:
+            absent, starts, sizes = np.zeros(len(found), np.uint8), np.array(found, np.int64), self.bytes
+        column = self.addresses[:, 1]
+        if (starts != column).any():
+            if self._overlapping(starts, sizes).any():
+                return False
+            column[:] = starts
+        if (absent != self.absent[:-1]).any():
+            self.absent[:-1], self.absent[-1] = absent, 1
+        return True
+
+    def _overlapping(self, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        low, high = self.extents.low, self.extents.high
+        if not len(low):
+            return np.zeros(len(starts), bool)
+        ends = starts + sizes
+        before = np.searchsorted(low, ends, side="left") - 1  # the last extent that begins before a gradient ends
+        return (sizes > 0) & (before >= 0) & (high[before] > starts)
+
+    def refresh(self, gradients: list[Any], stream: None = None) -> None:
+        """Takes gradients that cannot all be used as they lie. Raises MovedError, or TypeError, ValueError or RuntimeError for one of no use."""
+        for tensor, p, seen in zip(self.tensors, self.params, self._seen, strict=True):
+            if (tensor.data_ptr() != seen.address and p.size) or tensor.shape != p.shape or DTYPES.get(tensor.dtype) != p.dtype.name:
+                raise MovedError
+            if not layout.same(p.shape, tensor.stride(), seen.strides):
+                raise MovedError
+        taken = [None if g is None else self._usable(g, i) for i, g in enumerate(gradients)]
+        self._write([None if g is None else g.data_ptr() for g in taken])
+        self.taken = taken
+
+    def _usable(self, given: Any, i: int) -> Any:
+        """A gradient as it lies, or a copy that lies as its parameter does."""
+        label, tensor = self.gradient_labels[i], self.tensors[i]
+        if given.layout is not torch.strided:
+            raise RuntimeError(f"{label}: sparse gradients are not supported, expected a dense one; received layout {given.layout}")
+        if given.device.type != "cpu":
+            raise TypeError(f"{label}: expected a tensor in host memory, as its parameter is, received one on {given.device}")
+        if given.dtype is not self.gradient_type:
+            raise TypeError(f"{label}: expected a gradient of {self.gradient_type}, as its parameter is, received {given.dtype}")
+        if given.shape != tensor.shape:
+            raise ValueError(f"{label} has shape {tuple(given.shape)}, its parameter {self.labels[i]} has shape {tuple(tensor.shape)}")
+        own = given.detach()
+        as_it_lies = layout.same(own.shape, own.stride(), tensor.stride()) and not own.is_neg() and own.data_ptr() % own.element_size() == 0
+        if as_it_lies and not self._overlapping(np.array([own.data_ptr()]), self.bytes[i : i + 1]).any():
+            return own
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype).copy_(own)

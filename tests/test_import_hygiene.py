@@ -78,6 +78,24 @@ def test_the_training_toolbox() -> None:
     assert loaded_by(script) == []
 
 
+def test_drop_ins_are_loaded_one_by_one_when_asked_for() -> None:
+    script = """
+    import sys, fastopt
+    assert not any(name.startswith("fastopt.interop") for name in sys.modules)
+    import fastopt.interop
+    assert not any(name.startswith("fastopt.interop.") for name in sys.modules)
+    sys.modules["torch"] = None
+    try:
+        import fastopt.interop.torch
+    except ModuleNotFoundError as error:
+        assert str(error) == "fastopt.interop.torch takes PyTorch: pip install 'fastopt[torch]'", error
+        del sys.modules["torch"]
+    else:
+        raise AssertionError("no error")
+    """
+    assert loaded_by(script) == []
+
+
 @pytest.mark.parametrize("backend", ["numpy", "cython", "auto"])
 def test_a_step_without_numba(backend: str) -> None:
     needed("cython" if backend == "auto" else backend)

@@ -60,7 +60,7 @@ class DropIn(torch.optim.Optimizer):
     ) -> None:
         self._own = Own(
             None if max_norm is None else arguments.max_norm(number(max_norm)),
-            None if state_dtype is None else storage.find(str(state_dtype).removeprefix("torch."), "state_dtype"),
+            None if state_dtype is None else storage.find(str(state_dtype).removeprefix("torch."), "state_dtype").name,
             arguments.choice(backend, "backend", ("auto", *HOST)),
             None if num_threads is None else threads.resolve(num_threads),
         )
@@ -136,7 +136,10 @@ class DropIn(torch.optim.Optimizer):
         return {name: number(self.defaults[name])} if name in self.defaults else {}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """As torch's; raises TypeError or ValueError also for parameters and settings that no step can be made of. Nothing is changed then."""
+        """As torch's.
+
+        Raises TypeError or ValueError, with nothing changed, also for parameters and settings that no step can be made of.
+        """
         super().add_param_group(param_group)
         try:
             Followed(self.kind, param_group, self._beside())

@@ -23,7 +23,7 @@ from fastopt.optimizers.shares import Share
 from fastopt.plan import Plan
 from fastopt.rules.domain import NON_NEGATIVE
 from fastopt.slots import Slot
-from fastopt.storage import Storage
+from fastopt.storage import STORAGES
 from fastopt.structure import Structure
 from fastopt.uninterrupted import uninterrupted
 
@@ -37,7 +37,7 @@ class Own:
     """What a drop-in takes beside torch's arguments: checked, but for what depends on the parameters."""
 
     max_norm: float | None = None
-    state: Storage | None = None
+    state_dtype: str | None = None
     backend: str = "auto"
     num_threads: int | None = None
 
@@ -129,8 +129,9 @@ class Laid:
         self.views = [parameter(p, labels[i]) for i, p in enumerate(self.params)]
         self.followed = [Followed(kind, group, arguments) for group in groups]
         ends = np.cumsum([0, *(len(group["params"]) for group in groups)]).tolist()
+        state_dtype = None if own.state_dtype is None else STORAGES[own.state_dtype]
         self.groups = [
-            Share(list(range(start, end)), followed.settled, own.state, None)
+            Share(list(range(start, end)), followed.settled, state_dtype, None)
             for start, end, followed in zip(ends, ends[1:], self.followed, strict=False)
         ]
         self.inference = any(p.is_inference() for p in self.params)
@@ -152,7 +153,8 @@ class Laid:
         self.plan = CountedPlan(
             memory, backend, self.structure, self.views, self.states.arrays, kernels, slots, backend.thread_count(count), turn
         )
-        self.present = np.zeros(len(self.params), bool)
+        self.present = np.zeros(len(self.params), self.states.counts.dtype)
+        self.changing: list[Any] = []
         self.plan.also = lambda: self.states.counting(self.present, self.plan.slot_of)
 
     def stands(self, groups: Sequence[Group], state: Any) -> bool:
@@ -191,8 +193,8 @@ class Laid:
             raise RuntimeError("params: expected a step within torch.inference_mode(), as some parameters are inference tensors")
         plan = self.plan
         plan.take(gradients)
-        for batch in plan.batches:
-            self.present[batch.positions] = batch.work.absent[:-1] == 0
+        if any(batch.work.came for batch in plan.batches):
+            self._look_who_came()
         given: list[Any] = gradients
         if self.in_numpy:
             given = [None] * len(gradients)
@@ -203,12 +205,16 @@ class Laid:
         if max_norm is not None:
             norm = plan.norm(given) / grad_scale
             clip = 1.0 if norm <= max_norm else max_norm / norm
-        self.states.publish(self.present)
-        torch.autograd.graph.increment_version(self._changing())
+        torch.autograd.graph.increment_version(self.changing)
         plan.run(given, grad_scale, clip)
         return norm
 
-    def _changing(self) -> list[Any]:
-        """The parameters of the coming step, but for those without a version."""
-        there = self.params if self.present.all() else [self.params[i] for i in np.flatnonzero(self.present).tolist()]
-        return [p for p in there if not p.is_inference()] if self.inference else there
+    def _look_who_came(self) -> None:
+        """Which parameters have a gradient, and which of these have a version; the states of those that have their first one appear."""
+        for batch in self.plan.batches:
+            self.present[batch.positions] = batch.work.absent[:-1] == 0
+        there = [self.params[i] for i in np.flatnonzero(self.present).tolist()]
+        self.changing = [p for p in there if not p.is_inference()] if self.inference else there
+        self.states.publish(self.present)
+        for batch in self.plan.batches:
+            batch.work.came = False

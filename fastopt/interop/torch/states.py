@@ -131,15 +131,14 @@ class States:
         self.published[i] = True
         return copies
 
-    def publish(self, present: NDArray[np.bool_]) -> None:
+    def publish(self, present: Array) -> None:
         """Lets the states of parameters that have their first gradient appear in the dictionary."""
-        first = np.flatnonzero(present & ~self.published).tolist()
-        if not first:
-            return
+        first = np.flatnonzero((present > 0) & ~self.published).tolist()
         for i in first:
             self._publish(i)
         self.published[first] = True
-        self._noticed()
+        if first:
+            self._noticed()
 
     def _publish(self, i: int) -> None:
         kind, entry = self.kind, {}
@@ -167,18 +166,20 @@ class States:
         if state is not self.state or (self.counts.tobytes(), self.remembered.tobytes()) != self.sum:
             return False
         held = self.held
-        there = list(self._values())
+        try:
+            there = list(self._values())
+        except TypeError:  # no dictionary: refused by name where it is laid out
+            return False
         return len(there) == len(held) and all(map(is_, there, held))
 
-    def counting(self, present: NDArray[np.bool_], slot_of: Sequence[Slot]) -> list[Callable[[], Any]]:
-        """The calls that count a step of the parameters that have a gradient; what the rules remember is known by now."""
-        counts = self.counts + present.astype(self.counts.dtype) if self.kind.counted else self.counts
-        remembered = self.remembered
+    def counting(self, present: Array, slot_of: Sequence[Slot]) -> list[Callable[[], Any]]:
+        """The calls that count a step of the parameters that have a gradient (1, else 0); what rules remember is known by now."""
+        if not self.kind.counted:
+            return []
+        counts, remembered = self.counts + present, self.sum[1]
+        calls: list[Callable[[], Any]] = [partial(np.copyto, self.counts, counts)]
         if self.kind.memory:
-            ahead = np.array([slot.coming for slot in slot_of]).T
-            remembered = np.where(present, ahead, remembered)
-        return [
-            partial(np.copyto, self.counts, counts),
-            partial(np.copyto, self.remembered, remembered),
-            partial(setattr, self, "sum", (counts.tobytes(), remembered.tobytes())),
-        ]
+            ahead = np.where(present, np.array([slot.coming for slot in slot_of]).T, self.remembered)
+            calls.append(partial(np.copyto, self.remembered, ahead))
+            remembered = ahead.tobytes()
+        return [*calls, partial(setattr, self, "sum", (counts.tobytes(), remembered))]

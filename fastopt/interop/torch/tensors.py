@@ -94,6 +94,8 @@ class TensorWork(WorkList):
     ----------
     taken
         The gradients of the coming step, copies in the place of those that cannot be used as they lie: they have to live until it is made.
+    came
+        Whether gradients have come or gone since somebody last set this to False.
     """
 
     def __init__(self, tensors: Sequence[Any], kernel: Kernel, params: Sequence[Array], *rest: Any) -> None:
@@ -102,6 +104,8 @@ class TensorWork(WorkList):
         self.gradient_type = getattr(torch, self.gradient_dtype.name)
         self.bytes = np.array([p.size * self.gradient_dtype.itemsize for p in params], np.int64)
         self.taken: list[Any] = []
+        self.came = True
+        self._found: list[int | None] = []
         starts = self.addresses[:, 0].tolist()
         seen = [
             DeviceArray(start, p.shape, p.dtype, -1, tensor, foreign=True, strides=tensor.stride())
@@ -124,6 +128,8 @@ class TensorWork(WorkList):
 
     def _write(self, found: list[int | None]) -> bool:
         """Writes down where the gradients lie, and which are absent, unless one of them lies in what a step writes."""
+        if found == self._found:
+            return True
         if None in found:
             absent = np.array([address is None for address in found], np.uint8)
             starts = np.array([address or 0 for address in found], np.int64)
@@ -137,6 +143,8 @@ class TensorWork(WorkList):
             column[:] = starts
         if (absent != self.absent[:-1]).any():
             self.absent[:-1], self.absent[-1] = absent, 1
+            self.came = True
+        self._found = found
         return True
 
     def _overlapping(self, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -148,7 +156,10 @@ class TensorWork(WorkList):
         return (sizes > 0) & (before >= 0) & (high[before] > starts)
 
     def refresh(self, gradients: list[Any], stream: None = None) -> None:
-        """Takes gradients that cannot all be used as they lie. Raises MovedError, or TypeError, ValueError or RuntimeError for one of no use."""
+        """Takes gradients that cannot all be used as they lie.
+
+        Raises MovedError, or TypeError, ValueError or RuntimeError for one of no use.
+        """
         for tensor, p, seen in zip(self.tensors, self.params, self._seen, strict=True):
             if (tensor.data_ptr() != seen.address and p.size) or tensor.shape != p.shape or DTYPES.get(tensor.dtype) != p.dtype.name:
                 raise MovedError

@@ -19,7 +19,8 @@ from fastopt.backends import cython_backend, cython_build, cython_source
 from fastopt.rules import RULES
 
 GENERATED = Path("build", "generated")
-SMALL, LAUNCH = ("fastopt.host._gather", "fastopt.host._turn", "fastopt.cuda._gather"), "fastopt.host._launch"
+SMALL = ("fastopt.host._gather", "fastopt.host._turn", "fastopt.cuda._gather", "fastopt.interop.torch._look")
+LAUNCH = "fastopt.host._launch"
 KERNELS = "fastopt.backends._kernels"
 HEADERS = sorted(Path("fastopt", "host").glob("*.h"))
 NUMPY_API = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]

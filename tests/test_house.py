@@ -56,6 +56,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "bench/peers/thinc.py",
         "bench/sources.py",
     ),
+    # what is compiled of it stands beside what is not
+    "tests/interop/torch/test_looks.py": ("fastopt/interop/torch/_look.pyx",),
     # likewise, on the emulated driver
     "tests/bench/device/test_run.py": (
         "bench/device/graphs.py",

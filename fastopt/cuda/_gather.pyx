@@ -6,50 +6,8 @@ Like `fastopt.host._gather`, this answers whether all is as it should be, and le
 """
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
-
-cimport numpy as cnp
-
-cnp.import_array()
-
-cdef extern from *:
-    """
-    /* https://github.com/dmlc/dlpack/blob/main/include/dlpack/dlpack.h, version 1.3: what is read of it */
-    #include <stdint.h>
-    typedef struct { int32_t device_type; int32_t device_id; } fastopt_dl_device;
-    typedef struct { uint8_t code; uint8_t bits; uint16_t lanes; } fastopt_dl_dtype;
-    typedef struct {
-        void* data; fastopt_dl_device device; int32_t ndim; fastopt_dl_dtype dtype; int64_t* shape; int64_t* strides; uint64_t byte_offset;
-    } fastopt_dl_tensor;
-    typedef struct {
-        uint32_t major; uint32_t minor; void* previous;
-        void* allocator; void* from_object; void* to_object;
-        int (*tensor_of)(void* object, fastopt_dl_tensor* out);
-        void* current_stream;
-    } fastopt_dl_exchange;
-    """
-    ctypedef struct fastopt_dl_device:
-        int32_t device_type
-        int32_t device_id
-    ctypedef struct fastopt_dl_dtype:
-        uint8_t code
-        uint8_t bits
-        uint16_t lanes
-    ctypedef struct fastopt_dl_tensor:
-        void* data
-        fastopt_dl_device device
-        int32_t ndim
-        fastopt_dl_dtype dtype
-        int64_t* shape
-        int64_t* strides
-        uint64_t byte_offset
-    ctypedef struct fastopt_dl_exchange:
-        uint32_t major
-        void* tensor_of
-
-ctypedef int (*fastopt_tensor_of)(void*, fastopt_dl_tensor*) except -1
-
 
 cdef class Gatherer:
     """`Gatherer(params, kind, code, bits, device_type, device_id)(gradients) -> list of addresses, or None`.
@@ -58,17 +16,6 @@ cdef class Gatherer:
     and `bits` are DLPack's words for the type of their elements, which need not be that of the parameters. Raises ValueError if `kind` has no
     such functions, of a version known here.
     """
-
-    cdef list params
-    cdef object kind, api
-    cdef fastopt_tensor_of tensor_of
-    cdef fastopt_dl_device device
-    cdef fastopt_dl_dtype parameter, gradient
-    cdef Py_ssize_t count
-    cdef int64_t* at
-    cdef Py_ssize_t* first_dimension  # of each parameter, into the two below
-    cdef int64_t* dimensions
-    cdef int64_t* strides
 
     def __init__(self, list params, object kind, int code, int bits, int device_type, int device_id):
         cdef Py_ssize_t i, j, total = 0

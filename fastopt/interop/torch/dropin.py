@@ -16,6 +16,7 @@ import torch
 from fastopt import arguments, storage
 from fastopt.backends import HOST
 from fastopt.host import threads
+from fastopt.interop.torch import looks
 from fastopt.interop.torch.kinds import Kind, number
 from fastopt.interop.torch.laid import Followed, Laid, Own
 from fastopt.interop.torch.tensors import MovedError, parameter
@@ -117,7 +118,7 @@ class DropIn(torch.optim.Optimizer):
         laid = self._laid
         if laid is None or not laid.stands(self.param_groups, self.state):
             laid = self._lay_out()
-        gradients = [p.grad for p in laid.params]
+        gradients = looks.gradients(laid.params)
         try:
             norm = laid.step(gradients, scale, self._own.max_norm)
         except MovedError:

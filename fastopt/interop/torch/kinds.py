@@ -7,7 +7,7 @@ element. Here they become a family's checked arguments.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
 from typing import Any
@@ -52,8 +52,6 @@ class Kind:
         Whether torch keeps a step count beside them.
     memory
         What torch calls the scalars that a rule remembers, in the rule's order.
-    always
-        Arguments that are no entry of a group.
     refused
         Those of `REFUSED` that its groups have.
     """
@@ -63,7 +61,6 @@ class Kind:
     states: Mapping[str, str]
     counted: bool = True
     memory: tuple[str, ...] = ()
-    always: Mapping[str, Any] = field(default_factory=dict)
     refused: tuple[str, ...] = tuple(REFUSED)
 
     @cached_property
@@ -84,7 +81,7 @@ class Kind:
 
     def settled(self, values: Mapping[str, Any], own: Mapping[str, Any]) -> Settled:
         """All that a step needs to know besides the arrays; `own` are arguments beside the group's. Raises TypeError or ValueError."""
-        given = {**values, **self.always, **own}
+        given = {**values, **own}
         if given.get("momentum") == 0 and "dampening" in given:
             given["dampening"] = 0.0  # torch takes any, and never looks at it
         return self.family.settle(given)
@@ -106,6 +103,6 @@ KINDS = {
     "RAdam": _kind("RAdam", "betas", "eps", "weight_decay", "decoupled_weight_decay"),
     "Adamax": _kind("AdaMax", "betas", "eps", "weight_decay"),
     "Rprop": _kind("Rprop", "etas", "step_sizes"),
-    "Lion": _kind("Lion", "betas", "weight_decay", counted=False, always={"decoupled_weight_decay": True}),
+    "Lion": _kind("Lion", "betas", "weight_decay", counted=False),
 }
 """By the name of torch's class; AdamW is Adam with `decoupled_weight_decay`, there as here."""

@@ -15,6 +15,7 @@ import torch
 
 from fastopt import backends
 from fastopt.host import threads
+from fastopt.interop.torch import looks
 from fastopt.interop.torch.kinds import Kind
 from fastopt.interop.torch.states import States
 from fastopt.interop.torch.tensors import TensorMemory, parameter, view
@@ -164,10 +165,7 @@ class Laid:
         """
         if len(groups) != len(self.followed):
             return False
-        params = list(chain.from_iterable([group["params"] for group in groups]))
-        if len(params) != len(self.params) or not all(map(is_, params, self.params)):
-            return False
-        if not self.states.unchanged(state):
+        if not looks.same([group["params"] for group in groups], self.params) or not self.states.unchanged(state):
             return False
         changes = [followed.change(group) for followed, group in zip(self.followed, groups, strict=True)]
         calls: list[Callable[[], Any]] = []

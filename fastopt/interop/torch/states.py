@@ -7,10 +7,9 @@ appears there with its parameter's first gradient, as torch's do. Step counts ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from functools import partial
 from itertools import chain
-from operator import is_
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from fastopt import layout
+from fastopt.interop.torch import looks
 from fastopt.interop.torch.kinds import Kind
 from fastopt.interop.torch.tensors import tensor_of, view
 from fastopt.memory import host
@@ -153,24 +153,17 @@ class States:
         if entry:
             self.state.setdefault(self.params[i], {}).update(entry)
 
-    def _values(self) -> Iterator[Any]:
-        return chain.from_iterable(map(dict.values, self.state.values()))
-
     def _noticed(self) -> None:
         """Remembers what stands in the dictionary."""
-        self.held = list(self._values())
+        self.held = list(chain.from_iterable(map(dict.values, self.state.values())))
         self.sum = self.counts.tobytes(), self.remembered.tobytes()
 
     def unchanged(self, state: Any) -> bool:
         """Whether the dictionary has the tensors that it had at the last look, and the step counts are those that were counted."""
         if state is not self.state or (self.counts.tobytes(), self.remembered.tobytes()) != self.sum:
             return False
-        held = self.held
-        try:
-            there = list(self._values())
-        except TypeError:  # no dictionary: refused by name where it is laid out
-            return False
-        return len(there) == len(held) and all(map(is_, there, held))
+        found: bool = looks.unchanged(state, self.held)
+        return found
 
     def counting(self, present: Array, slot_of: Sequence[Slot]) -> list[Callable[[], Any]]:
         """The calls that count a step of the parameters that have a gradient (1, else 0); what rules remember is known by now."""

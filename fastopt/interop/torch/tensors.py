@@ -1,13 +1,14 @@
 """torch tensors in host memory as a work list needs them: NumPy views of parameters, and the addresses of a step's gradients.
 
-A tensor is asked for its address in compiled code (80 ns each), and for no NumPy view, which costs a microsecond. Parameters may lie in any
-dense order of dimensions (transposed, channels last); a gradient that lies otherwise, or that shares memory with what a step writes, is
+A gradient is asked for its address, in compiled code (`_look.pyx`), and for no NumPy view, which costs a microsecond. Parameters may lie in
+any dense order of dimensions (transposed, channels last); a gradient that lies otherwise, or that shares memory with what a step writes, is
 copied for the step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 
 from fastopt import layout
 from fastopt.cuda.arrays import DeviceArray
-from fastopt.cuda.tensors import Tensors
+from fastopt.cuda.tensors import BFLOAT, FLOAT, Tensors
 from fastopt.host import arrays
 from fastopt.host.states import zeros_beside
 from fastopt.host.worklist import WorkList
+from fastopt.interop.torch import looks
 from fastopt.kernel import Kernel
 from fastopt.storage import STORAGES
 
@@ -65,6 +67,8 @@ def parameter(tensor: Any, label: str) -> Array:
         raise TypeError(f"{label}: expected a tensor of {', '.join(DTYPES.values())}, received {tensor.dtype}")
     if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         raise TypeError(f"{label}: expected a tensor with memory of its own, received {type(tensor).__name__}, which stands for others")
+    if tensor.is_neg():
+        raise ValueError(f"{label}: expected a tensor that is what lies in its memory, received one that is negated when it is read")
     found = view(tensor)
     arrays.parameter(found, label)
     return found
@@ -105,31 +109,42 @@ class TensorWork(WorkList):
         self.bytes = np.array([p.size * self.gradient_dtype.itemsize for p in params], np.int64)
         self.taken: list[Any] = []
         self.came = True
-        self._found: list[int | None] = []
         starts = self.addresses[:, 0].tolist()
         seen = [
             DeviceArray(start, p.shape, p.dtype, -1, tensor, foreign=True, strides=tensor.stride())
             for start, p, tensor in zip(starts, params, tensors, strict=True)
         ]
-        self._look = Tensors(seen, self.gradient_dtype).addresses
         self._seen = seen
+        self._look = Tensors(seen, self.gradient_dtype).looked_at
         self.gather = self._gather
+        self.guard(self.extents)
 
     def guard(self, extents: Any) -> None:
         """What no gradient may share memory with, from now on."""
         self.extents = extents
+        self._write_all = self._written
+        if looks.HostGatherer is not None and "bytes" in self.__dict__:
+            code = BFLOAT if self.gradient_dtype.name == "bfloat16" else FLOAT
+            bits, arrays = 8 * self.gradient_dtype.itemsize, (self.addresses, self.absent, extents.low, extents.high)
+            with suppress(ValueError):  # a PyTorch without the functions that it takes
+                self._write_all = looks.HostGatherer(self.tensors, torch.Tensor, code, bits, *arrays)
 
     def _gather(self, gradients: list[Any]) -> int:
+        found = self._write_all(gradients)
+        if found:
+            self.taken = gradients
+            self.came = self.came or found == 2
+        return found
+
+    def _written(self, gradients: list[Any]) -> int:
+        """The same as the compiled gatherer, in Python."""
         found = self._look(gradients)
-        if found is None or not self._write(found):
+        if found is None or any(g is not None and g.numel() == 1 and g.is_neg() for g in gradients) or not self._write(found):
             return 0
-        self.taken = gradients
         return 2 if self.absent[-1] else 1
 
     def _write(self, found: list[int | None]) -> bool:
         """Writes down where the gradients lie, and which are absent, unless one of them lies in what a step writes."""
-        if found == self._found:
-            return True
         if None in found:
             absent = np.array([address is None for address in found], np.uint8)
             starts = np.array([address or 0 for address in found], np.int64)
@@ -143,8 +158,6 @@ class TensorWork(WorkList):
             column[:] = starts
         if (absent != self.absent[:-1]).any():
             self.absent[:-1], self.absent[-1] = absent, 1
-            self.came = True
-        self._found = found
         return True
 
     def _overlapping(self, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -167,7 +180,7 @@ class TensorWork(WorkList):
                 raise MovedError
         taken = [None if g is None else self._usable(g, i) for i, g in enumerate(gradients)]
         self._write([None if g is None else g.data_ptr() for g in taken])
-        self.taken = taken
+        self.taken, self.came = taken, self.came or bool(self.absent[-1])
 
     def _usable(self, given: Any, i: int) -> Any:
         """A gradient as it lies, or a copy that lies as its parameter does."""

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 import fastopt
 import fastopt.interop.torch as dropins
-from fastopt.cuda import tensors as gathering
+from fastopt.interop.torch import looks
 from fastopt.interop.torch.tensors import tensor_of, view
 
 LAYOUTS: dict[str, Callable[[], Any]] = {
@@ -22,6 +22,7 @@ LAYOUTS: dict[str, Callable[[], Any]] = {
     "channels last": lambda: torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last),
     "part of another": lambda: torch.randn(10)[3:7],
     "0-d": lambda: torch.randn(()),
+    "of one element": lambda: torch.randn(1, 1),
     "empty": lambda: torch.randn(0, 3),
 }
 GRADIENTS: dict[str, Callable[[Any], Any]] = {
@@ -30,6 +31,7 @@ GRADIENTS: dict[str, Callable[[Any], Any]] = {
     "with gaps": lambda p: torch.randn((*p.shape, 2))[..., 0],
     "expanded": lambda p: torch.randn(()).expand(p.shape),
     "its own parameter": lambda p: p.detach(),
+    "negated when it is read": lambda p: torch.randn(p.shape, dtype=torch.complex64).conj().imag,
     "a parameter": lambda p: torch.nn.Parameter(torch.randn_like(p)),
 }
 
@@ -37,8 +39,8 @@ GRADIENTS: dict[str, Callable[[Any], Any]] = {
 @pytest.fixture(params=["compiled", "Python"])
 def _gathered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "Python":
-        monkeypatch.setattr(gathering, "Gatherer", None)
-    elif gathering.Gatherer is None:
+        monkeypatch.setattr(looks, "HostGatherer", None)
+    elif looks.HostGatherer is None:
         pytest.skip("nothing was compiled")
 
 
@@ -67,6 +69,7 @@ def test_every_dense_parameter_is_updated_by_whatever_gradient(lying: str, gradi
         (lambda: torch.randn(3).expand(4, 3), ValueError, "dense array"),
         (lambda: torch.randn(3, dtype=torch.complex64), TypeError, "complex64"),
         (lambda: torch.randn(3, device="meta"), TypeError, "host memory, received one on meta"),
+        (lambda: torch.ones(1, dtype=torch.complex64).conj().imag, ValueError, "negated"),
         (lambda: torch.eye(3).to_sparse(), TypeError, "sparse_coo"),
         (lambda: torch.randn(3).to(torch.float8_e4m3fn), TypeError, "float8"),
     ],

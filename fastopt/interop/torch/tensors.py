@@ -105,7 +105,7 @@ class TensorWork(WorkList):
     def __init__(self, tensors: Sequence[Any], kernel: Kernel, params: Sequence[Array], *rest: Any) -> None:
         super().__init__(kernel, params, *rest)
         self.tensors = list(tensors)
-        self.gradient_type = getattr(torch, self.gradient_dtype.name)
+        self.parameter_type, self.gradient_type = (getattr(torch, storage.name) for storage in kernel.storages[:2])
         self.bytes = np.array([p.size * self.gradient_dtype.itemsize for p in params], np.int64)
         self.taken: list[Any] = []
         self.came = True
@@ -139,7 +139,9 @@ class TensorWork(WorkList):
     def _written(self, gradients: list[Any]) -> int:
         """The same as the compiled gatherer, in Python."""
         found = self._look(gradients)
-        if found is None or any(g is not None and g.numel() == 1 and g.is_neg() for g in gradients) or not self._write(found):
+        if found is None or any(tensor.dtype is not self.parameter_type for tensor in self.tensors):
+            return 0
+        if any(g is not None and g.numel() == 1 and g.is_neg() for g in gradients) or not self._write(found):
             return 0
         return 2 if self.absent[-1] else 1
 

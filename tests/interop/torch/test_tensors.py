@@ -190,3 +190,14 @@ def test_views_share_memory_both_ways(name: str) -> None:
     back = tensor_of(array)
     assert back.data_ptr() == tensor.data_ptr()
     assert back.dtype is tensor.dtype
+
+
+@pytest.mark.usefixtures("_gathered")
+def test_the_same_memory_read_as_another_dtype_is_noticed() -> None:
+    p = torch.ones(3)
+    optimizer = dropins.SGD([p], lr=0.5)
+    p.grad = torch.ones(3)
+    optimizer.step()
+    p.data = p.data.view(torch.int32)
+    with pytest.raises(TypeError, match=r"params\[0\]\[0\]: expected a tensor of .*, received torch\.int32"):
+        optimizer.step()

@@ -18,8 +18,8 @@ from fastopt.backends import HOST
 from fastopt.host import threads
 from fastopt.interop.torch import looks
 from fastopt.interop.torch.kinds import Kind, number
-from fastopt.interop.torch.laid import Followed, Laid, Own
-from fastopt.interop.torch.tensors import MovedError, parameter
+from fastopt.interop.torch.laid import Laid, Own, check
+from fastopt.interop.torch.tensors import MovedError
 from fastopt.optimizers.turns import in_turn, new_turn
 
 __all__ = ["DropIn"]
@@ -143,14 +143,7 @@ class DropIn(torch.optim.Optimizer):
         """
         super().add_param_group(param_group)
         try:
-            Followed(self.kind, param_group, self._beside())
-            label = f"params[{len(self.param_groups) - 1}]"
-            seen: set[int] = set()
-            for i, p in enumerate(param_group["params"]):
-                parameter(p, f"{label}[{i}]")
-                if id(p) in seen:
-                    raise ValueError(f"{label}[{i}]: expected each parameter once in a group, received one that came before")
-                seen.add(id(p))
+            check(self.kind, param_group, self._own, self._beside(), f"params[{len(self.param_groups) - 1}]")
         except BaseException:
             self.param_groups.pop()
             raise

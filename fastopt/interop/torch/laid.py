@@ -23,12 +23,13 @@ from fastopt.optimizers import shares
 from fastopt.optimizers.shares import Share
 from fastopt.plan import Plan
 from fastopt.rules.domain import NON_NEGATIVE
+from fastopt.rules.family import Settled
 from fastopt.slots import Slot
 from fastopt.storage import STORAGES
 from fastopt.structure import Structure
 from fastopt.uninterrupted import uninterrupted
 
-__all__ = ["Laid", "Own"]
+__all__ = ["Laid", "Own", "check"]
 
 Group = MutableMapping[str, Any]
 
@@ -82,6 +83,24 @@ def _fixed(raw: tuple[Any, ...]) -> bool:
     return not any(isinstance(part, torch.Tensor | list) for part in parts)
 
 
+def check(kind: Kind, group: Group, own: Own, arguments: MutableMapping[str, Any], label: str) -> None:
+    """Raises TypeError or ValueError for a group that no step can be made of; what is wrong with several together is found later."""
+    settled = Followed(kind, group, arguments).settled
+    views, seen = [], set()
+    for i, p in enumerate(group["params"]):
+        views.append(parameter(p, f"{label}[{i}]"))
+        if id(p) in seen:
+            raise ValueError(f"{label}[{i}]: expected each parameter once in a group, received one that came before")
+        seen.add(id(p))
+    places = list(range(len(views)))
+    kernels = shares.kernels([_share(places, settled, own)], views, Structure("sequence", tuple(places)))
+    backends.choose(own.backend, dict.fromkeys(kernels))
+
+
+def _share(positions: list[int], settled: Settled, own: Own) -> Share:
+    return Share(positions, settled, None if own.state_dtype is None else STORAGES[own.state_dtype], None)
+
+
 class CountedPlan(Plan):
     """A plan that has torch's step counts go with its own."""
 
@@ -130,9 +149,8 @@ class Laid:
         self.views = [parameter(p, labels[i]) for i, p in enumerate(self.params)]
         self.followed = [Followed(kind, group, arguments) for group in groups]
         ends = np.cumsum([0, *(len(group["params"]) for group in groups)]).tolist()
-        state_dtype = None if own.state_dtype is None else STORAGES[own.state_dtype]
         self.groups = [
-            Share(list(range(start, end)), followed.settled, state_dtype, None)
+            _share(list(range(start, end)), followed.settled, own)
             for start, end, followed in zip(ends, ends[1:], self.followed, strict=False)
         ]
         self.inference = any(p.is_inference() for p in self.params)
@@ -208,11 +226,10 @@ class Laid:
         return norm
 
     def _look_who_came(self) -> None:
-        """Which parameters have a gradient, and which of these have a version; the states of those that have their first one appear."""
+        """Which parameters have a gradient; the states of those that have their first one appear."""
         for batch in self.plan.batches:
             self.present[batch.positions] = batch.work.absent[:-1] == 0
-        there = [self.params[i] for i in np.flatnonzero(self.present).tolist()]
-        self.changing = [p for p in there if not p.is_inference()] if self.inference else there
+        self.changing = [self.params[i] for i in np.flatnonzero(self.present).tolist()]
         self.states.publish(self.present)
         for batch in self.plan.batches:
             batch.work.came = False

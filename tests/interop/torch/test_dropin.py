@@ -238,12 +238,14 @@ def test_a_setting_that_cannot_be_used_is_refused_before_anything_changes() -> N
     assert optimizer.state[p]["step"] == 2
 
 
-def test_tensors_and_lists_in_a_group_are_followed_when_they_are_written_into() -> None:
+@pytest.mark.parametrize("tensor", [False, True])
+def test_tensors_and_lists_in_a_group_are_followed_when_they_are_written_into(tensor: bool) -> None:
     ends = []
     for module in (dropins, torch.optim):
-        optimizer = module.Adam(fresh(), lr=torch.tensor(0.1))
+        optimizer = module.Adam(fresh(), lr=torch.tensor(0.1) if tensor else 0.1)
         stepped(optimizer, 1)
-        optimizer.param_groups[0]["lr"].fill_(0.02)
+        if tensor:
+            optimizer.param_groups[0]["lr"].fill_(0.02)
         stepped(optimizer, 1, seed=2)
         optimizer.param_groups[0]["betas"] = [0.5, 0.9]
         stepped(optimizer, 1, seed=3)
@@ -290,6 +292,14 @@ def test_zero_grad() -> None:
     assert all(p.grad is None for p in optimizer.param_groups[0]["params"])
 
 
+def test_named_parameters() -> None:
+    layer = torch.nn.Linear(3, 2)
+    optimizer = dropins.Adam(layer.named_parameters())
+    stepped(optimizer, 1)
+    assert optimizer.state_dict()["param_groups"][0]["param_names"] == ["weight", "bias"]
+    assert optimizer.state[layer.bias]["step"] == 1
+
+
 def test_hooks() -> None:
     optimizer, seen = dropins.Adam(fresh()), []
     optimizer.register_step_pre_hook(lambda opt, args, kwargs: seen.append("before"))
@@ -321,6 +331,18 @@ def test_a_grad_scaler(name: str, fused: bool | None) -> None:
             assert optimizer.state[params[0]]["step"] == 3
         ends.append(params)
     close(*ends)
+
+
+def test_the_norm_is_that_of_gradients_before_a_scaler_scaled_them() -> None:
+    params = fresh()
+    optimizer = dropins.SGD(params, lr=0.1, fused=True, max_norm=0.5)
+    before = [p.detach().clone() for p in params]
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    scaler.scale(sum(p.sum() for p in params)).backward()
+    scaler.step(optimizer)
+    norm = math.sqrt(sum(p.numel() for p in params))
+    assert optimizer.grad_norm == pytest.approx(norm, rel=1e-12)
+    close(params, [p - 0.1 * 0.5 / norm for p in before])
 
 
 def test_states_appear_with_the_first_gradient_and_steps_are_each_parameters_own() -> None:
@@ -449,7 +471,7 @@ def test_another_kind_of_step_is_refused(options: dict[str, Any]) -> None:
 )
 def test_options_of_our_own_are_checked(options: dict[str, Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
-        stepped(dropins.Adam(fresh(), **options), 1)
+        dropins.Adam(fresh(), **options)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "cython", "numba"])

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fastopt import backends
-from fastopt.host import threads
 from fastopt.interop.torch import looks
 from fastopt.interop.torch.kinds import Kind
 from fastopt.interop.torch.states import States
@@ -94,7 +94,8 @@ def check(kind: Kind, group: Group, own: Own, arguments: MutableMapping[str, Any
         seen.add(id(p))
     places = list(range(len(views)))
     kernels = shares.kernels([_share(places, settled, own)], views, Structure("sequence", tuple(places)))
-    backends.choose(own.backend, dict.fromkeys(kernels))
+    _, backend = backends.choose(own.backend, dict.fromkeys(kernels))
+    backend.thread_count(own.num_threads)
 
 
 def _share(positions: list[int], settled: Settled, own: Own) -> Share:
@@ -102,13 +103,22 @@ def _share(positions: list[int], settled: Settled, own: Own) -> Share:
 
 
 class CountedPlan(Plan):
-    """A plan that has torch's step counts go with its own."""
+    """A plan that has torch's step counts go with its own.
 
-    also: Callable[[], list[Callable[[], Any]]]
+    Attributes
+    ----------
+    states
+        Where those are.
+    present
+        1 for each parameter that has a gradient in the coming step, 0 for others.
+    """
+
+    states: States
+    present: NDArray[Any]
 
     def counting(self) -> list[Callable[[], Any]]:
         """The calls that count a step, here and in the optimizer's dictionary."""
-        return [*super().counting(), *self.also()]
+        return [*super().counting(), *self.states.counting(self.present, self.slot_of)]
 
 
 class Laid:
@@ -157,9 +167,9 @@ class Laid:
         kernels = shares.kernels(self.groups, self.views, self.structure)
         name, backend = backends.choose(own.backend, dict.fromkeys(kernels))
         self.in_numpy = name == "numpy"
-        count = None if self.in_numpy else own.num_threads
-        if count is None and not self.in_numpy and not os.environ.get("FASTOPT_NUM_THREADS"):
-            count = min(threads.available(), torch.get_num_threads())
+        threads = backend.thread_count(own.num_threads)
+        if own.num_threads is None and not os.environ.get("FASTOPT_NUM_THREADS"):
+            threads = min(threads, torch.get_num_threads())
         self.states = States(kind, self.params, self.views, self.groups, state, labels, before)
         made: dict[tuple[Any, ...], Slot] = {}
         slots: list[Slot] = []
@@ -169,12 +179,10 @@ class Laid:
                 made[key] = Slot(self.groups[k].rule, self.groups[k].settings, *key[1:])
             slots.append(made[key])
         memory: Any = TensorMemory({id(found): p for found, p in zip(self.views, self.params, strict=True)})
-        self.plan = CountedPlan(
-            memory, backend, self.structure, self.views, self.states.arrays, kernels, slots, backend.thread_count(count), turn
-        )
-        self.present = np.zeros(len(self.params), self.states.counts.dtype)
+        self.plan = CountedPlan(memory, backend, self.structure, self.views, self.states.arrays, kernels, slots, threads, turn)
+        self.plan.states = self.states
+        self.plan.present = np.zeros(len(self.params), self.states.counts.dtype)
         self.changing: list[Any] = []
-        self.plan.also = lambda: self.states.counting(self.present, self.plan.slot_of)
 
     def stands(self, groups: Sequence[Group], state: Any) -> bool:
         """Whether a step can be made on this layout; settings that were written into the groups are followed.
@@ -207,6 +215,13 @@ class Laid:
         """
         if self.inference and not torch.is_inference_mode_enabled():
             raise RuntimeError("params: expected a step within torch.inference_mode(), as some parameters are inference tensors")
+        try:
+            return self._step(gradients, grad_scale, max_norm)
+        finally:
+            for batch in self.plan.batches:
+                batch.work.taken = []  # whoever takes the gradients away wants their memory
+
+    def _step(self, gradients: list[Any], grad_scale: float, max_norm: float | None) -> float | None:
         plan = self.plan
         plan.take(gradients)
         if any(batch.work.came for batch in plan.batches):
@@ -228,8 +243,8 @@ class Laid:
     def _look_who_came(self) -> None:
         """Which parameters have a gradient; the states of those that have their first one appear."""
         for batch in self.plan.batches:
-            self.present[batch.positions] = batch.work.absent[:-1] == 0
-        self.changing = [self.params[i] for i in np.flatnonzero(self.present).tolist()]
-        self.states.publish(self.present)
+            self.plan.present[batch.positions] = batch.work.absent[:-1] == 0
+        self.changing = [self.params[i] for i in np.flatnonzero(self.plan.present).tolist()]
+        self.states.publish(self.plan.present)
         for batch in self.plan.batches:
             batch.work.came = False

@@ -116,21 +116,21 @@ class TensorWork(WorkList):
         ]
         self._seen = seen
         self._look = Tensors(seen, self.gradient_dtype).looked_at
-        self.gather = self._gather
         self.guard(self.extents)
 
     def guard(self, extents: Any) -> None:
         """What no gradient may share memory with, from now on."""
         self.extents = extents
-        self._write_all = self._written
+        self._compiled = None
         if looks.HostGatherer is not None and "bytes" in self.__dict__:
             code = BFLOAT if self.gradient_dtype.name == "bfloat16" else FLOAT
             bits, arrays = 8 * self.gradient_dtype.itemsize, (self.addresses, self.absent, extents.low, extents.high)
             with suppress(ValueError):  # a PyTorch without the functions that it takes
-                self._write_all = looks.HostGatherer(self.tensors, torch.Tensor, code, bits, *arrays)
+                self._compiled = looks.HostGatherer(self.tensors, torch.Tensor, code, bits, *arrays)
 
-    def _gather(self, gradients: list[Any]) -> int:
-        found = self._write_all(gradients)
+    def gather(self, gradients: list[Any]) -> int:
+        """As that of a work list, of tensors."""
+        found = self._written(gradients) if self._compiled is None else self._compiled(gradients)
         if found:
             self.taken = gradients
             self.came = self.came or found == 2

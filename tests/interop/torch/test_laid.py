@@ -78,6 +78,9 @@ def test_a_group_without_parameters() -> None:
     optimizer = dropins.SGD([{"params": []}, {"params": params, "lr": 0.5}])
     optimizer.step()
     assert (params[0] == 0.5).all()
+    optimizer.param_groups.append({**optimizer.param_groups[1], "params": []})
+    optimizer.step()
+    assert (params[0] == 0.0).all()
 
 
 def test_compiled_training_steps() -> None:

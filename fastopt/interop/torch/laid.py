@@ -18,7 +18,7 @@ from fastopt import backends
 from fastopt.interop.torch import looks
 from fastopt.interop.torch.kinds import Kind
 from fastopt.interop.torch.states import States
-from fastopt.interop.torch.tensors import TensorMemory, parameter, view
+from fastopt.interop.torch.tensors import TensorMemory, parameters, view
 from fastopt.optimizers import shares
 from fastopt.optimizers.shares import Share
 from fastopt.plan import Plan
@@ -86,14 +86,12 @@ def _fixed(raw: tuple[Any, ...]) -> bool:
 def check(kind: Kind, group: Group, own: Own, arguments: MutableMapping[str, Any], label: str) -> None:
     """Raises TypeError or ValueError for a group that no step can be made of; what is wrong with several together is found later."""
     settled = Followed(kind, group, arguments).settled
-    views, seen = [], set()
-    for i, p in enumerate(group["params"]):
-        views.append(parameter(p, f"{label}[{i}]"))
-        if id(p) in seen:
-            raise ValueError(f"{label}[{i}]: expected each parameter once in a group, received one that came before")
-        seen.add(id(p))
-    places = list(range(len(views)))
-    kernels = shares.kernels([_share(places, settled, own)], views, Structure("sequence", tuple(places)))
+    params = group["params"]
+    structure = Structure("sequence", tuple(range(len(params))))
+    views = parameters(params, structure.labels(label))
+    if len(set(map(id, params))) != len(params):
+        raise ValueError(f"{label}: expected each parameter once in a group, received one that came before")
+    kernels = shares.kernels([_share(list(structure.keys), settled, own)], views, structure)
     _, backend = backends.choose(own.backend, dict.fromkeys(kernels))
     backend.thread_count(own.num_threads)
 
@@ -156,7 +154,7 @@ class Laid:
         self.params: list[Any] = [p for group in groups for p in group["params"]]
         self.structure = Structure.together([Structure("sequence", tuple(range(len(group["params"])))) for group in groups])
         labels = self.structure.labels("params")
-        self.views = [parameter(p, labels[i]) for i, p in enumerate(self.params)]
+        self.views = parameters(self.params, labels)
         self.followed = [Followed(kind, group, arguments) for group in groups]
         ends = np.cumsum([0, *(len(group["params"]) for group in groups)]).tolist()
         self.groups = [

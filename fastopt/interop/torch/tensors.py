@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from fastopt import layout
 from fastopt.cuda.arrays import DeviceArray
 from fastopt.cuda.tensors import BFLOAT, FLOAT, Tensors
-from fastopt.host import arrays
 from fastopt.host.states import zeros_beside
 from fastopt.host.worklist import WorkList
 from fastopt.interop.torch import looks
 from fastopt.kernel import Kernel
+from fastopt.memory import host
 from fastopt.storage import STORAGES
 
-__all__ = ["MovedError", "TensorMemory", "TensorWork", "parameter", "tensor_of", "view"]
+__all__ = ["MovedError", "TensorMemory", "TensorWork", "parameters", "tensor_of", "view"]
 
 DTYPES = {getattr(torch, name): name for name in STORAGES}
 
@@ -48,30 +48,36 @@ def view(tensor: Any) -> Array:
 
 def tensor_of(array: Array) -> Any:
     """A tensor of a NumPy array's memory, no inference tensor even where such are made at present."""
-    with torch.inference_mode(False):
-        if array.dtype.name == "bfloat16":
-            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-        return torch.from_numpy(array)
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False):
+            return tensor_of(array)
+    if array.dtype.kind == "V":  # bfloat16, which is none of NumPy's own (to ask a dtype for its name takes 10 us)
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
 
 
-def parameter(tensor: Any, label: str) -> Array:
-    """A view of a parameter that a step can write to. Raises TypeError or ValueError."""
+def parameters(tensors: Sequence[Any], labels: Sequence[str]) -> list[Array]:
+    """Views of parameters that a step can write to. Raises TypeError or ValueError."""
+    found = [_parameter(tensor, k, labels) for k, tensor in enumerate(tensors)]
+    host.views(found, labels)
+    return found
+
+
+def _parameter(tensor: Any, k: int, labels: Sequence[str]) -> Array:
     if tensor.layout is not torch.strided:
-        raise TypeError(f"{label}: expected a dense tensor, received one of layout {tensor.layout}")
-    if tensor.device.type != "cpu":
+        raise TypeError(f"{labels[k]}: expected a dense tensor, received one of layout {tensor.layout}")
+    if not tensor.is_cpu:
         raise TypeError(
-            f"{label}: expected a tensor in host memory, received one on {tensor.device}; "
+            f"{labels[k]}: expected a tensor in host memory, received one on {tensor.device}; "
             "fastopt's own optimizers take CUDA tensors, with their gradients (`fastopt.Adam(params).step(grads)`)"
         )
     if tensor.dtype not in DTYPES:
-        raise TypeError(f"{label}: expected a tensor of {', '.join(DTYPES.values())}, received {tensor.dtype}")
+        raise TypeError(f"{labels[k]}: expected a tensor of {', '.join(DTYPES.values())}, received {tensor.dtype}")
     if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
-        raise TypeError(f"{label}: expected a tensor with memory of its own, received {type(tensor).__name__}, which stands for others")
+        raise TypeError(f"{labels[k]}: expected a tensor with memory of its own, received {type(tensor).__name__}, which stands for others")
     if tensor.is_neg():
-        raise ValueError(f"{label}: expected a tensor that is what lies in its memory, received one that is negated when it is read")
-    found = view(tensor)
-    arrays.parameter(found, label)
-    return found
+        raise ValueError(f"{labels[k]}: expected a tensor that is what lies in its memory, received one that is negated when it is read")
+    return view(tensor)
 
 
 class TensorMemory:

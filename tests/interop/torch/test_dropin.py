@@ -209,6 +209,17 @@ def test_groups_come_and_differ() -> None:
     close(*ends)
 
 
+def test_a_group_that_is_added_begins_with_the_optimizers_own_sum() -> None:
+    ends = []
+    for module in (dropins, torch.optim):
+        a, b = fresh()
+        optimizer = module.Adagrad([a], lr=0.1, initial_accumulator_value=0.5)
+        optimizer.add_param_group({"params": [b], "initial_accumulator_value": 7.0})  # which torch never looks at
+        stepped(optimizer, 2)
+        ends.append([a, b])
+    close(*ends)
+
+
 def test_a_group_that_cannot_be_stepped_is_not_added() -> None:
     optimizer = dropins.Adam(fresh())
     for bad, error in [
@@ -291,6 +302,14 @@ def test_zero_grad() -> None:
     assert all((p.grad == 0).all() for p in optimizer.param_groups[0]["params"])
     optimizer.zero_grad()
     assert all(p.grad is None for p in optimizer.param_groups[0]["params"])
+
+
+def test_a_hook_after_loading_finds_the_states_that_will_be_stepped() -> None:
+    optimizer, seen = stepped(dropins.Adam(fresh()), 1), []
+    p = optimizer.param_groups[0]["params"][0]
+    optimizer.register_load_state_dict_post_hook(lambda opt: seen.append(opt.state[p]["exp_avg"]))
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert seen[0] is optimizer.state[p]["exp_avg"]
 
 
 def test_named_parameters() -> None:

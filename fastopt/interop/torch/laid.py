@@ -239,10 +239,10 @@ class Laid:
         return norm
 
     def _look_who_came(self) -> None:
-        """Which parameters have a gradient; the states of those that have their first one appear."""
+        """Which parameters have a gradient, and which of them their first one."""
         for batch in self.plan.batches:
             self.plan.present[batch.positions] = batch.work.absent[:-1] == 0
         self.changing = [self.params[i] for i in np.flatnonzero(self.plan.present).tolist()]
-        self.states.publish(self.plan.present)
+        self.states.arriving(self.plan.present)
         for batch in self.plan.batches:
             batch.work.came = False

@@ -95,8 +95,12 @@ class States:
             array[...] = values
         self.owned: dict[int, tuple[Any, Array]] = {}
         for i in np.flatnonzero(self.published).tolist():
-            self._publish(i)
-        self._noticed()
+            entry = self._tensors(i)
+            if entry:
+                state[params[i]].update(entry)
+        self.held = list(chain.from_iterable(map(dict.values, state.values())))
+        self.sum = self.counts.tobytes(), self.remembered.tobytes()
+        self.arrival: list[Callable[[], Any]] = []
 
     def _adopt(self, i: int, entry: Mapping[str, Any], label: str, owned: Mapping[int, tuple[Any, Array]]) -> list[tuple[Array, Array]]:
         """Takes over what stands in the dictionary for a parameter; what is to be copied where, once all is known to fit."""
@@ -131,32 +135,35 @@ class States:
         self.published[i] = True
         return copies
 
-    def publish(self, present: Array) -> None:
-        """Lets the states of parameters that have their first gradient appear in the dictionary."""
+    def arriving(self, present: Array) -> None:
+        """Has the states of parameters that have their first gradient appear in the dictionary with the coming step."""
         first = np.flatnonzero((present > 0) & ~self.published).tolist()
-        for i in first:
-            self._publish(i)
-        self.published[first] = True
+        entries = {i: self._tensors(i) for i in first}
+        self.arrival = []
+        added: dict[int, dict[str, Any]] = {}
+        for i, entry in entries.items():
+            if entry:
+                own = self.state.setdefault(self.params[i], {})
+                added[id(own)] = entry
+                self.arrival.append(partial(own.update, entry))
         if first:
-            self._noticed()
+            published = self.published.copy()
+            published[first] = True
+            held = [value for own in self.state.values() for value in ({**own, **added[id(own)]} if id(own) in added else own).values()]
+            self.arrival.append(partial(np.copyto, self.published, published))
+            self.arrival.append(partial(self.__dict__.update, held=held, arrival=[]))
 
-    def _publish(self, i: int) -> None:
+    def _tensors(self, i: int) -> dict[str, Any]:
+        """What torch's dictionary has for a parameter."""
         kind, entry = self.kind, {}
-        names = [kind.states[name] for name in self.rules[i].states]
         if kind.counted:
             entry["step"] = tensor_of(self.counts[i, ...])
         for k, name in enumerate(kind.memory):
             entry[name] = tensor_of(self.remembered[k, i, ...])
-        for name, array in zip(names, self.arrays[i], strict=True):
-            tensor = entry[name] = tensor_of(array)
+        for name, array in zip(self.rules[i].states, self.arrays[i], strict=True):
+            tensor = entry[kind.states[name]] = tensor_of(array)
             self.owned[id(tensor)] = tensor, array
-        if entry:
-            self.state.setdefault(self.params[i], {}).update(entry)
-
-    def _noticed(self) -> None:
-        """Remembers what stands in the dictionary."""
-        self.held = list(chain.from_iterable(map(dict.values, self.state.values())))
-        self.sum = self.counts.tobytes(), self.remembered.tobytes()
+        return entry
 
     def unchanged(self, state: Any) -> bool:
         """Whether the dictionary has the tensors that it had at the last look, and the step counts are those that were counted."""
@@ -168,9 +175,9 @@ class States:
     def counting(self, present: Array, slot_of: Sequence[Slot]) -> list[Callable[[], Any]]:
         """The calls that count a step of the parameters that have a gradient (1, else 0); what rules remember is known by now."""
         if not self.kind.counted:
-            return []
+            return self.arrival
         counts, remembered = self.counts + present, self.sum[1]
-        calls: list[Callable[[], Any]] = [partial(np.copyto, self.counts, counts)]
+        calls: list[Callable[[], Any]] = [*self.arrival, partial(np.copyto, self.counts, counts)]
         if self.kind.memory:
             ahead = np.where(present, np.array([slot.coming for slot in slot_of]).T, self.remembered)
             calls.append(partial(np.copyto, self.remembered, ahead))

@@ -18,6 +18,7 @@ torch = pytest.importorskip("torch")
 from torch.optim import lr_scheduler
 
 import fastopt.interop.torch as dropins
+from tests.interrupts import interrupted_at
 
 NAMES = [name for name in dropins.__all__ if name != "Lion"]
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -516,6 +517,41 @@ def test_a_step_from_within_a_step_is_refused() -> None:
         with pytest.raises(RuntimeError, match="nobody else"):
             optimizer.step()
         optimizer._turn.taken = False
+
+
+@pytest.mark.parametrize(("name", "every"), [("SGD", 3), ("NAdam", 1)])
+def test_an_interrupt_finds_a_step_made_or_not(name: str, every: int) -> None:
+    """A step at which a state appears, and a rate and other numbers are followed, in two dtypes, clipped."""
+
+    def made() -> Any:
+        params = [*fresh(), torch.nn.Parameter(torch.ones(3, dtype=torch.float32))]
+        options = {"momentum": 0.9, "dampening": 0.5} if name == "SGD" else {}
+        optimizer = getattr(dropins, name)([{"params": params[:1]}, {"params": params[1:]}], lr=0.1, max_norm=0.5, **options)
+        params[0].grad = torch.ones_like(params[0])
+        optimizer.step()
+        for p in params[1:]:
+            p.grad = torch.ones_like(p)
+        optimizer.param_groups[0]["lr"], optimizer.param_groups[1]["maximize"] = 0.2, True
+        return optimizer
+
+    def whole(optimizer: Any) -> list[Any]:
+        params = [p for group in optimizer.param_groups for p in group["params"]]
+        return [(p.tolist(), {key: value.tolist() for key, value in optimizer.state.get(p, {}).items()}) for p in params]
+
+    optimizer = made()
+    before = whole(optimizer)
+    optimizer.step()
+    after = whole(optimizer)
+    seen, place = set(), 0
+    while interrupted_at(place, (optimizer := made()).step):
+        found = whole(optimizer)
+        assert found in (before, after), place
+        seen.add(found == after)
+        if found == before:
+            optimizer.step()
+        assert whole(optimizer) == after, place
+        place += every
+    assert seen == {False, True}
 
 
 def test_an_optimizer_goes_with_its_last_reference() -> None:

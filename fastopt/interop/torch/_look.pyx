@@ -2,7 +2,7 @@
 """What a drop-in looks at before each step, in compiled code: parameters and states by identity, gradients by address.
 
 Like `fastopt.host._gather`, this answers whether all is as it was, and leaves it to Python to find out what is not. For a thousand tensors
-with two states each: 0.1 ms together, and 0.3 ms in Python.
+with two states each: 0.14 ms together, of which `grad` and the addresses are 0.12, and 2.2 ms in Python.
 """
 
 from cpython.dict cimport PyDict_Next

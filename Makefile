@@ -30,7 +30,8 @@ bench-smoke: $(VENV)/bench  ## does the benchmark run at all (a minute)
 	$(BIN)/fastopt bench --profile smoke --output reports/.scratch/smoke
 
 test: $(VENV)/test  ## the tests, spread over the cores
-	$(BIN)/python -m pytest tests -m 'not alone' --numprocesses auto --maxprocesses 16 --dist loadfile --no-loadscope-reorder
+	@# a process a core: BLAS threads beside them only wait for each other
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests -m 'not alone' --numprocesses auto --maxprocesses 16 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest tests -m alone
 
 attack: $(VENV)/test  ## an hour of calls at random, altered files, killed processes, forks, signals, sanitizers

@@ -79,6 +79,7 @@ TAIL = """
 - optax's `rprop` (0.2.8) makes each change one step late, and its first step moves nothing: no convention was made of that.
 - Adam with `cautious=True` leaves out the paper's rescaling by the share of elements that move, which a step that looks at
   each element once cannot know.
+- Prodigy is not here: its sums, of g (p0 - p) and of |s|, are none of the reductions that exist.
 - `optax.rmsprop(nesterov=True)` and `optax.sgd(nesterov=True)` without momentum make nothing of it; here they are refused.
 - optax's centered RMSProp with bias correction subtracts two equal numbers at its first step: what is left is rounding, and
   is compared beside an eps that it does not matter to.

@@ -13,7 +13,7 @@ from typing import Any
 
 from fastopt import arguments
 from fastopt.optimizers import scheduled
-from fastopt.optimizers.holding import Holding
+from fastopt.optimizers.saving import Saving
 from fastopt.optimizers.turns import in_turn
 from fastopt.schedules.plateau import loss_of
 from fastopt.schedules.schedule import Schedule
@@ -22,7 +22,7 @@ from fastopt.uninterrupted import uninterrupted
 __all__ = ["Following"]
 
 
-class Following(Holding):
+class Following(Saving):
     """The learning rate, and schedules for it and for every other argument that is a number."""
 
     @property

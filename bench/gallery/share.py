@@ -13,7 +13,7 @@ from ..machine import describe
 from ..markdown import table
 from ..ours import REFERENCE
 from ..records import Row
-from ..test_training import Cell, Effort, measured
+from ..training import Cell, Effort, measured
 
 __all__ = ["SIZES", "TITLE", "draw", "shares"]
 

@@ -20,5 +20,4 @@ cdef class Gatherer:
     cdef cnp.npy_intp* strides  # in elements
 
     cdef bint usable(self, object candidate, Py_ssize_t i, int type_number, int flags) noexcept
-    cdef bint overlaps(self, int64_t start, int64_t size) noexcept
     cdef int gather(self, list gradients) except -1

@@ -11,6 +11,7 @@ from libc.stdlib cimport free, malloc
 
 cimport numpy as cnp
 
+from fastopt.host.extents cimport meets
 from fastopt.host._plain cimport READ, WRITE, plain, same_strides
 
 cnp.import_array()
@@ -107,17 +108,6 @@ cdef class Gatherer:
                 return False
         return same_strides(a, shape, self.strides + self.first_dimension[i])
 
-    cdef bint overlaps(self, int64_t start, int64_t size) noexcept:
-        """Whether [start, start + size) meets memory that a step writes; the extents are disjoint and ascending."""
-        cdef Py_ssize_t low = 0, high = self.extents, middle
-        while low < high:  # ends at the number of extents that begin before the gradient ends
-            middle = (low + high) // 2
-            if self.starts[middle] < start + size:
-                low = middle + 1
-            else:
-                high = middle
-        return size > 0 and low > 0 and self.ends[low - 1] > start
-
     def __call__(self, list gradients):
         """1 or 2 if all can be used, with the addresses written, 2 where gradients have come or gone since that was last asked for;
         0 if the caller has to look closer."""
@@ -146,7 +136,7 @@ cdef class Gatherer:
             address = <int64_t> cnp.PyArray_DATA(g)
             # an address that was looked up at the last step lies as it lay then: what a step writes does not move
             if address != self.addresses[i * self.width + 1]:
-                if self.overlaps(address, cnp.PyArray_NBYTES(g)):
+                if meets(self.starts, self.ends, self.extents, address, cnp.PyArray_NBYTES(g)):
                     return 0
                 self.addresses[i * self.width + 1] = address
         return 2 if self.absent[self.count] else 1

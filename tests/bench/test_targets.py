@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import test_between, test_calls, test_peers, test_training
+from bench import test_between, test_calls, test_peers, test_training, training
 from bench.records import Record, Row
 from bench.targets import TARGETS, Target, targets
 from tests.conftest import AVAILABLE
@@ -38,7 +38,7 @@ def test_every_target_has_its_row_and_contenders_in_the_quick_profile() -> None:
     there = {("peers", label): test_peers._contenders(test_peers._elements(shapes)) for label, shapes in test_peers.ROWS["quick"].items()}
     there |= {("between", f"{size:,}"): test_between.CONTENDERS for size in test_between.SIZES["quick"]}
     there |= {("calls", label): names for label, names in test_calls._cells("quick").items()}
-    there |= {("training", str(cell)): test_training._contenders(every=True) for cell in test_training.QUICK}
+    there |= {("training", str(cell)): training.contenders(every=True) for cell in test_training.QUICK}
     for target in TARGETS:
         for name in target.contenders:
             absent = ("cython" in name and AVAILABLE["cython"] is not True) or (name.startswith("torch") and find_spec("torch") is None)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from bench import test_training
+from bench import training as measuring
 from bench.in_place import NAME
 from bench.ours import REFERENCE
 from bench.records import Record
 from bench.tables import training
-from bench.test_training import EFFORTS, PARTS, Cell, Effort
+from bench.test_training import EFFORTS
+from bench.training import PARTS, Cell, Effort
 
 pytest.importorskip("sklearn", reason="the data sets come with scikit-learn")
 
@@ -35,11 +36,11 @@ def test_a_network_of_all_parts_stands_beside_the_plain_one_of_its_width(profile
 @pytest.mark.parametrize(("sweep", "between"), [("batch", 2 * 8), (PARTS, 2 * (8 + 8))])
 def test_whoever_updates_trains_the_same_network(sweep: str, between: int) -> None:
     """That losses and parameters are the same bits is asserted while it is measured."""
-    if test_training._contenders(every=False) == [REFERENCE]:
+    if measuring.contenders(every=False) == [REFERENCE]:
         pytest.skip("no fused backend on this machine")
     cell = Cell("digits", (8, 8), 64, sweep)
-    row = test_training.measured(MOMENT, cell)
-    assert list(row.seconds) == test_training._contenders(every=False)
+    row = measuring.measured(MOMENT, cell)
+    assert list(row.seconds) == measuring.contenders(every=False)
     assert {REFERENCE, NAME} <= row.seconds.keys()
     assert row["label"] == f"digits-8x8-batch64{'-parts' * (sweep == PARTS)}"
     assert row["parameters"] == 64 * 8 + 8 * 8 + 8 * 10 + 10 + between
@@ -49,13 +50,13 @@ def test_whoever_updates_trains_the_same_network(sweep: str, between: int) -> No
 
 
 def test_a_training_that_ends_elsewhere_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Wrong(test_training.InPlace):
+    class Wrong(measuring.InPlace):
         def step(self, grads: object) -> None:
             super().step(grads)  # type: ignore[arg-type]
             self.steps += 1
 
-    monkeypatch.setattr(test_training, "InPlace", Wrong)
-    if test_training._contenders(every=False) == [REFERENCE]:
+    monkeypatch.setattr(measuring, "InPlace", Wrong)
+    if measuring.contenders(every=False) == [REFERENCE]:
         pytest.skip("no fused backend on this machine")
     with pytest.raises(AssertionError, match=f"{NAME}: other losses than the reference"):
-        test_training.measured(MOMENT, Cell("digits", (8, 8), 64))
+        measuring.measured(MOMENT, Cell("digits", (8, 8), 64))

@@ -12,6 +12,7 @@ from libc.stdint cimport int64_t
 cimport numpy as cnp
 
 from fastopt.cuda._gather cimport Gatherer, fastopt_dl_tensor
+from fastopt.host.extents cimport meets
 
 cnp.import_array()
 
@@ -94,19 +95,12 @@ cdef class HostGatherer(Gatherer):
         self.ends = <int64_t*> cnp.PyArray_DATA(extent_ends)
 
     cdef bint overlaps(self, fastopt_dl_tensor* tensor, int64_t start) noexcept:
-        """Whether a tensor meets memory that a step writes; the extents are disjoint and ascending."""
-        cdef Py_ssize_t low = 0, high = self.extents, middle
+        """Whether a tensor meets memory that a step writes."""
         cdef int64_t size = self.gradient.bits // 8
         cdef int j
         for j in range(tensor.ndim):
             size *= tensor.shape[j]
-        while low < high:  # ends at the number of extents that begin before the gradient ends
-            middle = (low + high) // 2
-            if self.starts[middle] < start + size:
-                low = middle + 1
-            else:
-                high = middle
-        return size > 0 and low > 0 and self.ends[low - 1] > start
+        return meets(self.starts, self.ends, self.extents, start, size)
 
     def __call__(self, list gradients):
         cdef Py_ssize_t i

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import test_training
+from bench import training
 from bench.gallery import share
 from bench.in_place import NAME
 from bench.ours import REFERENCE
@@ -27,8 +27,8 @@ def test_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: boo
     """Without a fused backend, the textbook's update alone."""
     pytest.importorskip("matplotlib")
     if alone:
-        monkeypatch.setattr(test_training, "_contenders", lambda *, every: [REFERENCE])
-    names = test_training._contenders(every=False)
+        monkeypatch.setattr(training, "contenders", lambda *, every: [REFERENCE])
+    names = training.contenders(every=False)
     path = tmp_path / "picture.svg"
     caption = share.draw(path, (256,), 0.03, 3)
     drawn = path.read_text()

@@ -15,6 +15,8 @@ from tests.documents import ROOT, put_in_place
 
 COPIED = ("fastopt", "bench", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 ADDED = ("qhm", "clipped_sgd", "clipped_momentum")
+CHECKED = ("qhm", "clipped_momentum")
+"""One of each text; the form without a state is stepped below."""
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +59,10 @@ def _run(folder: Path, command: list[str], **environment: str) -> str:
 @pytest.fixture(scope="module")
 def checked(tree: Path) -> str:
     """What `fastopt check` says of the new rules: all at once, for it tries further storages with one of those that it is given."""
-    return _run(tree, [sys.executable, "-m", "fastopt", "check", *(f"--rule={name}" for name in ADDED)])
+    return _run(tree, [sys.executable, "-m", "fastopt", "check", *(f"--rule={name}" for name in CHECKED)])
 
 
-@pytest.mark.parametrize("rule", ADDED)
+@pytest.mark.parametrize("rule", CHECKED)
 def test_every_backend_has_the_new_rules_with_the_same_bits(checked: str, rule: str) -> None:
     row = next(line for line in checked.splitlines() if line.startswith(f"{rule} "))
     assert set(row.split()[1:]) == {"0"}

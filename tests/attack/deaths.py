@@ -85,7 +85,7 @@ def killed_compilations(size: float, say: Say) -> Outcome:
         if fastopt.available_backends()[backend] is not True:
             outcome.left_out.append(f"killed compilations: {backend} cannot be used here")
             continue
-        for _ in range(max(2, round(15 * size))):
+        for _ in range(max(1, round(15 * size))):
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch, "cache")
                 script = Path(scratch, "rule.py")

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,7 +115,9 @@ PLANTED = [
 @pytest.mark.parametrize("plant", PLANTED)
 def test_a_mistake_is_found_by_calls_at_random(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
-    monkeypatch.setattr(fuzz, "batch", partial(fuzz.batch, tried=("sgd", "adam", "nadam"), backends=("numpy",), shrinks=False))
+    own = {"tried": ("sgd", "adam", "nadam"), "backends": ("numpy",), "shrinks": False}
+    whole = fuzz.batch
+    monkeypatch.setattr(fuzz, "batch", lambda number, examples, **what: whole(number, examples, **{**what, **own}))
     assert ATTACKS["calls"](0.002, lambda text: None).faults
 
 

@@ -69,7 +69,6 @@ MADE = {
     "one": ([np.float32], {"rule": "momentum"}),
     "two": ([np.float32, np.float32], {"rule": "momentum"}),
     "two dtypes": ([np.float32, np.float64], {"rule": "momentum"}),
-    "with memory": ([np.float32], {"rule": "nadam"}),
     "clipped": ([np.float32], {"rule": "momentum", "max_norm": 0.5}),
 }
 
@@ -88,8 +87,6 @@ def uncollected() -> Iterator[None]:
     [
         ("two dtypes", steps, steps_as_before),
         ("clipped", steps, steps_as_before),
-        ("with memory", steps, steps_as_before),
-        ("two", steps_without_some, steps_as_before),
         ("two", steps_without_some, steps_without_some),
         ("two", loads, steps_as_before),
         ("one", configures, steps_as_before),

@@ -17,6 +17,7 @@ from fastopt import arguments, checkpoint
 from fastopt.host import arrays as host_arrays
 from fastopt.optimizers.following import Following
 from fastopt.optimizers.holding import Holding
+from fastopt.optimizers.saving import Saving
 from fastopt.plan import Plan
 from fastopt.structure import Structure
 from tests.attack import __main__ as command
@@ -78,12 +79,12 @@ def _only_the_first_group_is_configured(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def _a_count_is_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    take = Holding._take
+    take = Saving._take
 
     def forgets(self: Any, given: Any) -> None:
         take(self, {**given, "slots": [{**slot, "steps": 0} for slot in given["slots"]]})
 
-    monkeypatch.setattr(Holding, "_take", forgets)
+    monkeypatch.setattr(Saving, "_take", forgets)
 
 
 def _a_gradient_more_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

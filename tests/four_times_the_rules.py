@@ -1,10 +1,10 @@
 """A copy of the tree with more copies of every rule, under other names: how long build and tests take with so many.
 
-    python -m tests.four_times_the_rules FOLDER [HOW MANY COPIES MORE, at most and by default 3]
+    python -m tests.four_times_the_rules FOLDER [AT MOST HOW MANY RULES, by default four times those that are there]
     cd FOLDER && make test
 
 A copy of a rule is all that a rule of its own would be: a file with its text, its forms and their families, the formula in the
-reference, hand-computed values. Classes of families are for people, and are not copied.
+reference, hand-computed values. Classes of families are for people, and conventions are other frameworks': neither is copied.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import ast
 import shutil
 import sys
 from collections.abc import Collection, Iterator
+from itertools import product
 from pathlib import Path
 
 from fastopt.rules.entry import RULES
@@ -21,7 +22,7 @@ from tests.documents import ROOT
 
 COPIES = ("second", "third", "fourth")
 LEFT_OUT = shutil.ignore_patterns(
-    *(".git", ".venv", ".*cache", ".hypothesis", ".benchmarks", "build", "dist", "reports"),
+    *(".git", ".venv", ".*cache", ".hypothesis", ".benchmarks", "build", "dist", "latest", ".scratch"),
     *("*.egg-info", "__pycache__", "*.so", "_built.json", "test_four_times_the_rules.py"),
 )
 
@@ -31,10 +32,22 @@ def renamed(text: str, names: Collection[str], ending: str) -> str:
 
     The rest is left as it is: "momentum" is a rule, the function that states it, a hyperparameter of that, and an argument.
     """
-    lines = [line.encode() for line in text.splitlines(keepends=True)]
-    for row, column in sorted({place for node in ast.walk(ast.parse(text)) for place in _ends_of_names(node, names)}, reverse=True):
+    lines = [line.encode() for line in _without_conventions(text).splitlines(keepends=True)]
+    tree = ast.parse(b"".join(lines))
+    for row, column in sorted({place for node in ast.walk(tree) for place in _ends_of_names(node, names)}, reverse=True):
         lines[row - 1] = lines[row - 1][:column] + ending.encode() + lines[row - 1][column:]
     return b"".join(lines).decode()
+
+
+def _without_conventions(text: str) -> str:
+    """A text whose families have none: what a framework calls by another name would have to be found there."""
+    lines = text.splitlines(keepends=True)
+    found = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.keyword) and node.arg == "conventions"]
+    for value in sorted(found, key=lambda value: value.lineno, reverse=True):
+        assert value.end_lineno is not None
+        first, last = lines[value.lineno - 1][: value.col_offset], lines[value.end_lineno - 1][value.end_col_offset :]
+        lines[value.lineno - 1 : value.end_lineno] = [f"{first}{{}}{last}"]
+    return "".join(lines)
 
 
 def _ends_of_names(node: ast.AST, names: Collection[str]) -> Iterator[tuple[int, int]]:
@@ -61,23 +74,26 @@ def _literals(node: ast.expr | None, names: Collection[str]) -> Iterator[tuple[i
         yield node.end_lineno, node.end_col_offset - 1
 
 
-def write(folder: Path, copies: int = len(COPIES)) -> None:
-    """Writes the copy of the tree, with so many copies of each rule. The folder must not be there yet."""
+def write(folder: Path, most: int = (1 + len(COPIES)) * len(RULES)) -> None:
+    """Writes the copy of the tree, with copies of its rules, at most so many in all. The folder must not be there yet."""
     shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
-    shutil.copytree(ROOT / "reports" / "baseline", folder / "reports" / "baseline")  # whose figures the README has
     families = folder / "tests" / "rules" / "test_family.py"  # asks for classes, and names exceptions: of the families that are here
     families.write_text(families.read_text().replace("in FAMILIES.values()", f"in map(FAMILIES.__getitem__, {list(FAMILIES)})"))
-    texts = dict.fromkeys(rule.update.__name__ for rule in RULES.values())
-    files = dict.fromkeys(rule.update.__module__.rpartition(".")[2] for rule in RULES.values())
-    for ending in COPIES[:copies]:
-        for file in files:
-            for path, names in (
-                (f"fastopt/rules/{file}.py", {*RULES, *FAMILIES}),
-                (f"tests/rules/anchors/{file}.py", {*RULES, *FAMILIES}),
-                (f"fastopt/reference/{file}.py", set(texts)),
-            ):
-                text = renamed((ROOT / path).read_text(), names, f"_{ending}")
-                (folder / path.replace(".py", f"_{ending}.py")).write_text(text)
+    forms: dict[str, list[str]] = {}
+    for name, rule in RULES.items():
+        forms.setdefault(rule.update.__module__.rpartition(".")[2], []).append(name)
+    rules = len(RULES)
+    for ending, (file, of_file) in product(COPIES, forms.items()):
+        if rules + len(of_file) > most:
+            continue
+        rules += len(of_file)
+        for path, names in (
+            (f"fastopt/rules/{file}.py", {*RULES, *FAMILIES}),
+            (f"tests/rules/anchors/{file}.py", {*RULES, *FAMILIES}),
+            (f"fastopt/reference/{file}.py", {RULES[name].update.__name__ for name in of_file}),
+        ):
+            text = renamed((ROOT / path).read_text(), names, f"_{ending}")
+            (folder / path.replace(".py", f"_{ending}.py")).write_text(text)
 
 
 if __name__ == "__main__":

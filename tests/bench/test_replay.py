@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
@@ -43,27 +42,6 @@ def measured():
 @pytest.mark.parametrize("contender", ["kernel", "twice the work"])
 def test_planted(benchmark, figures, contender):
     figures.hand_over(benchmark, "planted: one", contender, measured)
-"""
-
-REAL = """
-import numpy as np
-import pytest
-
-from bench.interleave import Contender, interleave
-from bench.records import row_of
-from bench.replay import replayed
-
-
-def measured():
-    little, much = np.ones(10_000), np.ones(100_000)
-    contenders = {"little": Contender(lambda: np.sqrt(little, out=little)), "much": Contender(lambda: np.sqrt(much, out=much))}
-    return row_of(interleave(contenders, 0.3), group="real", label="roots")
-
-
-@replayed
-@pytest.mark.parametrize("contender", ["little", "much"])
-def test_roots(benchmark, figures, contender):
-    figures.hand_over(benchmark, "real: roots", contender, measured)
 """
 
 
@@ -106,11 +84,6 @@ def test_the_statistics_are_seconds_of_one_step_and_twice_the_work_reads_two(tmp
     assert kernel["extra_info"]["subject"] == other["extra_info"]["subject"] == "kernel"
     assert kernel["extra_info"]["own"]["steps_per_round"] > 1
     assert (tmp_path / "measured").read_text() == "once\n"
-
-
-def test_ten_times_the_real_work_reads_like_more(tmp_path: Path) -> None:
-    little, much = (entry["stats"]["data"] for entry in _entries(_record(tmp_path, REAL)).values())
-    assert median(b / a for a, b in zip(little, much, strict=True)) > 2.5  # blocks of one length would read 1; others use the machine too
 
 
 def test_a_chosen_contender_is_still_measured_beside_the_others(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from fastopt.backends import HOST as BACKENDS
 from fastopt.optimizers.base import Optimizer
 from fastopt.rules.entry import RULES, Rule
 from tests.conftest import LAUNCHINGS, needed
-from tests.kernels import compiled_dtype
+from tests.kernels import compiled_dtype, is_first_of_its_kind
 from tests.optimizers.arrays import arrays, bits
 
 EVERY = [pytest.param(rule, id=rule.name) for rule in RULES.values()]
@@ -21,8 +21,16 @@ EVERY = [pytest.param(rule, id=rule.name) for rule in RULES.values()]
 # --------------------------------------------------------------------------------------------------------------- in place
 
 
-@pytest.mark.parametrize("rule", EVERY)
-@pytest.mark.parametrize("launching", [*LAUNCHINGS, "numpy"], indirect=True)
+@pytest.mark.parametrize(
+    ("launching", "rule"),
+    [
+        pytest.param(launching, rule, id=f"{launching}-{rule.name}")
+        for launching in (*LAUNCHINGS, "numpy")
+        for rule in RULES.values()
+        if launching != "numba's prange" or is_first_of_its_kind(rule)
+    ],
+    indirect=["launching"],
+)
 def test_parameters_and_states_stay_where_they_are(rule: Rule, launching: str) -> None:
     dtypes = (compiled_dtype(coupled=False),) if launching == "numba" else (np.float32, np.float64)
     params = arrays(0, dtypes)

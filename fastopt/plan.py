@@ -28,7 +28,10 @@ from fastopt.slots import Slot
 from fastopt.structure import Structure
 from fastopt.uninterrupted import uninterrupted
 
-__all__ = ["Batch", "Plan"]
+__all__ = ["Batch", "Plan", "Together"]
+
+Together = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""From the sums of squares of blocks here to those of all who hold parts of the arrays."""
 
 
 @dataclass(slots=True)
@@ -144,10 +147,10 @@ class Plan:
             calls.append(partial(setattr, batch, "slots", list(places)))
             calls.append(partial(setitem, batch.work.slots, slice(None), column))
             calls.append(partial(setitem, batch.work.absent, -1, 0))
-        active, first = list(renewed.values()), self.batches[0]
+        active = list(renewed.values())
         at_once = None
-        if len(self.batches) == len(active) == 1 and first.runner.at_once is not None:
-            at_once = first.runner.at_once, first.work.gather, active[0]
+        if len(self.batches) == len(active) == 1 and self.batches[0].runner.at_once is not None:
+            at_once = self.batches[0].runner.at_once, self.batches[0].work.gather, active[0]
         calls.append(partial(self.__dict__.update, slot_of=slot_of, active=active))
         calls.append(partial(setattr, self._turn, "at_once", at_once))
         return calls
@@ -175,15 +178,18 @@ class Plan:
         """Whether every element of every gradient is finite."""
         return all(batch.runner.all_finite(self.share(batch, gradients)) for batch in self.batches if batch.slots)
 
-    def norm(self, gradients: list[Any]) -> float:
+    def norm(self, gradients: list[Any], together: Together | None = None) -> float:
         """The root of the sum of the squares of all elements of all gradients, in float64.
 
         Summed over blocks of 256 elements, in the order of the parameters and in one that is fixed within a block, so that it is the same
-        to the last bit on every backend and for every thread count.
+        to the last bit on every backend and for every thread count. Where others hold parts of the arrays, `together` makes the sums of
+        all out of the blocks' sums here.
         """
         sums: NDArray[np.float64] = np.empty(self._blocks)
         for batch in self.batches:
             batch.runner.squares(self.share(batch, gradients), sums)
+        if together is not None:
+            sums = together(sums)
         return math.sqrt(total(sums))
 
     def get_ready_to_clip(self) -> None:
@@ -215,7 +221,7 @@ class Plan:
 
     def make(self, calls: list[Callable[[], Any]]) -> None:
         """Makes calls as a whole (`fastopt.uninterrupted`), on the device where there is one."""
-        uninterrupted(calls, self.batches[0].runner.around)
+        uninterrupted(calls, self.batches[0].runner.around if self.batches else None)
 
     def settle(self) -> None:
         """For after a copy that waited for a device: lets go of what steps have read. Raises RuntimeError if something failed there."""

@@ -18,7 +18,7 @@ from fastopt import backends
 from fastopt.interop.torch import looks
 from fastopt.interop.torch.kinds import Kind
 from fastopt.interop.torch.states import States
-from fastopt.interop.torch.tensors import TensorMemory, parameters, view
+from fastopt.interop.torch.tensors import MovedError, TensorMemory, parameters, stands_for_others, view
 from fastopt.optimizers import shares
 from fastopt.optimizers.shares import Share
 from fastopt.plan import Plan
@@ -85,6 +85,11 @@ def _fixed(raw: tuple[Any, ...]) -> bool:
 
 def check(kind: Kind, group: Group, own: Own, arguments: MutableMapping[str, Any], label: str) -> None:
     """Raises TypeError or ValueError for a group that no step can be made of; what is wrong with several together is found later."""
+    if group.get("max_norm") is not None:  # ZeroRedundancyOptimizer hands all options to its groups, and to each rank a share of them
+        raise ValueError(
+            f"max_norm: expected one for all groups of an optimizer that has all parameters, received one of {label}; "
+            "torch.nn.utils.clip_grad_norm_ before the step clips for the ranks of a ZeroRedundancyOptimizer"
+        )
     settled = Followed(kind, group, arguments).settled
     params = group["params"]
     structure = Structure("sequence", tuple(range(len(params))))
@@ -155,6 +160,11 @@ class Laid:
         self.structure = Structure.together([Structure("sequence", tuple(range(len(group["params"])))) for group in groups])
         labels = self.structure.labels("params")
         self.views = parameters(self.params, labels)
+        self.sharded: Any = None
+        if any(map(stands_for_others, self.params)):
+            from fastopt.interop.torch.sharded import Sharded
+
+            self.sharded = Sharded(self.params, labels, self.structure.labels("grads"))
         self.followed = [Followed(kind, group, arguments) for group in groups]
         ends = np.cumsum([0, *(len(group["params"]) for group in groups)]).tolist()
         self.groups = [
@@ -176,11 +186,16 @@ class Laid:
             if key not in made:
                 made[key] = Slot(self.groups[k].rule, self.groups[k].settings, *key[1:])
             slots.append(made[key])
-        memory: Any = TensorMemory({id(found): p for found, p in zip(self.views, self.params, strict=True)})
+        memory: Any = TensorMemory({id(found): p for found, p in zip(self.views, self._tensors(), strict=True)})
         self.plan = CountedPlan(memory, backend, self.structure, self.views, self.states.arrays, kernels, slots, threads, turn)
         self.plan.states = self.states
         self.plan.present = np.zeros(len(self.params), self.states.counts.dtype)
         self.changing: list[Any] = []
+
+    def _tensors(self) -> list[Any]:
+        """What lies in memory: the parameters, or their parts."""
+        found: list[Any] = self.params if self.sharded is None else self.sharded.tensors
+        return found
 
     def stands(self, groups: Sequence[Group], state: Any) -> bool:
         """Whether a step can be made on this layout; settings that were written into the groups are followed.
@@ -220,7 +235,13 @@ class Laid:
                 batch.work.taken = []  # whoever takes the gradients away wants their memory
 
     def _step(self, gradients: list[Any], grad_scale: float, max_norm: float | None) -> float | None:
-        plan = self.plan
+        plan, sharded = self.plan, self.sharded
+        if sharded is not None:
+            if not sharded.stands():
+                raise MovedError
+            if max_norm is not None:
+                sharded.check_norm()
+            gradients = sharded.gradients(gradients)
         plan.take(gradients)
         if any(batch.work.came for batch in plan.batches):
             self._look_who_came()
@@ -232,7 +253,7 @@ class Laid:
                     given[i] = None if g is None else view(g)
         norm, clip = None, 1.0
         if max_norm is not None:
-            norm = plan.norm(given) / grad_scale
+            norm = plan.norm(given, None if sharded is None else sharded.together) / grad_scale
             clip = 1.0 if norm <= max_norm else max_norm / norm
         torch.autograd.graph.increment_version(self.changing)
         plan.run(given, grad_scale, clip)

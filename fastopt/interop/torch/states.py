@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fastopt import layout
 from fastopt.interop.torch import looks
 from fastopt.interop.torch.kinds import Kind
-from fastopt.interop.torch.tensors import tensor_of, view
+from fastopt.interop.torch.tensors import part_of, published, tensor_of, view
 from fastopt.memory import host
 from fastopt.optimizers import shares
 from fastopt.optimizers.shares import Share
@@ -116,14 +116,15 @@ class States:
         arrays = list(self.arrays[i])
         for k, name in enumerate(names):
             value, array = entry[name], arrays[k]
-            if not isinstance(value, torch.Tensor) or tuple(value.shape) != array.shape:
+            part = part_of(value, self.params[i], f"state[{label}][{name!r}]") if isinstance(value, torch.Tensor) else None
+            if part is None or tuple(part.shape) != array.shape:
                 shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
                 raise ValueError(f"state[{label}][{name!r}]: expected a tensor of shape {array.shape}, received {shape}")
             tensor, own = owned.get(id(value), (None, array))
             if tensor is value and own.dtype == array.dtype and layout.same(own.shape, own.strides, array.strides):
                 arrays[k] = own
             else:
-                copies.append((array, view(value.detach().to("cpu", getattr(torch, array.dtype.name)).resolve_neg())))
+                copies.append((array, view(part.detach().to("cpu", getattr(torch, array.dtype.name)).resolve_neg())))
         self.arrays[i] = tuple(arrays)
         steps = float(entry["step"]) if kind.counted else 1.0
         if not (steps >= 0.0 and steps.is_integer()):
@@ -161,7 +162,7 @@ class States:
         for k, name in enumerate(kind.memory):
             entry[name] = tensor_of(self.remembered[k, i, ...])
         for name, array in zip(self.rules[i].states, self.arrays[i], strict=True):
-            tensor = entry[kind.states[name]] = tensor_of(array)
+            tensor = entry[kind.states[name]] = published(array, self.params[i])
             self.owned[id(tensor)] = tensor, array
         return entry
 

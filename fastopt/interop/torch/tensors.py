@@ -25,7 +25,7 @@ from fastopt.kernel import Kernel
 from fastopt.memory import host
 from fastopt.storage import STORAGES
 
-__all__ = ["MovedError", "TensorMemory", "TensorWork", "parameters", "tensor_of", "view"]
+__all__ = ["MovedError", "TensorMemory", "TensorWork", "parameters", "part_of", "published", "stands_for_others", "tensor_of", "view"]
 
 DTYPES = {getattr(torch, name): name for name in STORAGES}
 
@@ -56,6 +56,29 @@ def tensor_of(array: Array) -> Any:
     return torch.from_numpy(array)
 
 
+def stands_for_others(tensor: Any) -> bool:
+    """Whether a tensor is of a class that has its operations done on others, as a DTensor has."""
+    return type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__
+
+
+def published(array: Array, param: Any) -> Any:
+    """A tensor of a state's memory, of the kind that its parameter is."""
+    if not stands_for_others(param):
+        return tensor_of(array)
+    from fastopt.interop.torch import sharded
+
+    return sharded.like(tensor_of(array), param)
+
+
+def part_of(value: Any, param: Any, label: str) -> Any:
+    """What lies in memory of a tensor of a parameter's state. Raises ValueError where one is a DTensor and the other is not."""
+    if not (stands_for_others(param) or stands_for_others(value)):
+        return value
+    from fastopt.interop.torch import sharded
+
+    return sharded.state(value, param, label)
+
+
 def parameters(tensors: Sequence[Any], labels: Sequence[str]) -> list[Array]:
     """Views of parameters that a step can write to. Raises TypeError or ValueError."""
     found = [_parameter(tensor, k, labels) for k, tensor in enumerate(tensors)]
@@ -64,6 +87,10 @@ def parameters(tensors: Sequence[Any], labels: Sequence[str]) -> list[Array]:
 
 
 def _parameter(tensor: Any, k: int, labels: Sequence[str]) -> Array:
+    if stands_for_others(tensor):
+        from fastopt.interop.torch import sharded
+
+        tensor = sharded.local(tensor, labels[k])
     if tensor.layout is not torch.strided:
         raise TypeError(f"{labels[k]}: expected a dense tensor, received one of layout {tensor.layout}")
     if not tensor.is_cpu:
@@ -73,7 +100,7 @@ def _parameter(tensor: Any, k: int, labels: Sequence[str]) -> Array:
         )
     if tensor.dtype not in DTYPES:
         raise TypeError(f"{labels[k]}: expected a tensor of {', '.join(DTYPES.values())}, received {tensor.dtype}")
-    if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+    if stands_for_others(tensor):
         raise TypeError(f"{labels[k]}: expected a tensor with memory of its own, received {type(tensor).__name__}, which stands for others")
     if tensor.is_neg():
         raise ValueError(f"{labels[k]}: expected a tensor that is what lies in its memory, received one that is negated when it is read")

@@ -58,6 +58,12 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     # what is compiled of it stands beside what is not
     "tests/interop/torch/test_looks.py": ("fastopt/interop/torch/_look.pyx",),
+    # what ranks find out together, exchange and save is asked by one set of processes
+    "tests/interop/mpi/test_sharded.py": (
+        "fastopt/interop/mpi/agreement.py",
+        "fastopt/interop/mpi/exchange.py",
+        "fastopt/interop/mpi/saving.py",
+    ),
     # likewise, on the emulated driver
     "tests/bench/device/test_run.py": (
         "bench/device/graphs.py",

@@ -92,6 +92,14 @@ def test_drop_ins_are_loaded_one_by_one_when_asked_for() -> None:
         del sys.modules["torch"]
     else:
         raise AssertionError("no error")
+    sys.modules["mpi4py"] = None
+    try:
+        import fastopt.interop.mpi
+    except ModuleNotFoundError as error:
+        assert str(error) == "fastopt.interop.mpi takes mpi4py: pip install 'fastopt[mpi]'", error
+        del sys.modules["mpi4py"]
+    else:
+        raise AssertionError("no error")
     """
     assert loaded_by(script) == []
 

@@ -190,12 +190,20 @@ class Optimizer(Following):
         if self._memory is not memory.host and max_norm is not None:  # a device clips by itself, and is not waited for
             self._grad_norm = clip = self._plan.clip(grad_scale, max_norm)
             return clip
-        norm = None if max_norm is None else self._plan.norm(gradients)
+        others = self._others
+        norm = None if max_norm is None else self._plan.norm(gradients, None if others is None else others.sums)
         # a finite sum of squares has finite parts, an infinite one may have
-        if self._nonfinite != "propagate" and not (norm is not None and np.isfinite(norm)) and not self._plan.all_finite(gradients):
+        if self._nonfinite != "propagate" and not (norm is not None and np.isfinite(norm)):
+            bad = None
+            if not self._plan.all_finite(gradients):
+                bad = next(i for i, g in enumerate(gradients) if g is not None and not np.isfinite(np.asarray(g)).all())
+            if others is not None:
+                bad = others.first(bad)
+        else:
+            bad = None
+        if bad is not None:
             if self._nonfinite == "skip":
                 return None
-            bad = next(i for i, g in enumerate(gradients) if g is not None and not np.isfinite(np.asarray(g)).all())
             raise FloatingPointError(f"{self._structure.label(bad, 'grads')}: expected finite values, received an infinity or a NaN")
         if norm is None or max_norm is None:
             return 1.0

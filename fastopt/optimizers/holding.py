@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fastopt import arguments, backends, memory
 from fastopt.optimizers import groups as grouping
@@ -25,6 +28,16 @@ __all__ = ["Holding"]
 
 NONFINITE = ("propagate", "skip", "raise")
 NOTHING: Mapping[str, Any] = {}
+
+
+class Others(Protocol):
+    """Who holds other parts of the same arrays (`fastopt.interop.mpi`). All of them ask each other at the same steps."""
+
+    def sums(self, own: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Everybody's sums of squares of blocks, in the order of the arrays."""
+
+    def first(self, position: int | None) -> int | None:
+        """The least of everybody's positions, None where nobody has one."""
 
 
 class Holding(Attributes):
@@ -47,6 +60,9 @@ class Holding(Attributes):
     _plain: bool
     _scheduled: bool
     _rate: Schedule | None
+
+    _others: Others | None = None
+    """Those who hold the rest of the arrays; None where all of them are here."""
 
     family: ClassVar[Family | None] = None
     """What a named optimizer is made of: its constructor takes the family's arguments."""

@@ -64,7 +64,7 @@ class Sharded(Saving):
     """
 
     def __init__(
-        self, optimizer: Callable[..., Optimizer], params: Any, comm: Any = None, *, bucket_bytes: int = 1 << 24, **options: Any
+        self, optimizer: Callable[..., Optimizer], params: Any, comm: Any = None, *, bucket_bytes: int = 1 << 22, **options: Any
     ) -> None:
         self._ranks = ranks = Ranks(MPI.COMM_WORLD if comm is None else comm)
         ranks.together(lambda: self._take(params, options, bucket_bytes))

@@ -282,6 +282,17 @@ def checkpoints(folder: Path) -> None:
         else:
             for p, q in zip(model.parameters(), again.parameters(), strict=True):
                 torch.testing.assert_close(whole(p.detach()), whole(q.detach()), rtol=1e-5, atol=1e-6)
+        if distributed.get_rank() == 0:  # on another number of ranks
+            single = network()
+            one = dropins.Adam(single.parameters())
+            saved = {"model": single.state_dict(), "optimizer": get_optimizer_state_dict(single, one)}
+            dcp.load(saved, checkpoint_id=where, no_dist=True)
+            single.load_state_dict(saved["model"])
+            set_optimizer_state_dict(single, one, saved["optimizer"])
+            if writer is dropins.Adam:
+                alone(lambda _: one, 1, single, start=2)  # noqa: B023  (called at once)
+                same(single, expected)
+                same_states(one, theirs, single, expected)
     full = get_optimizer_state_dict(again, resumed, options=StateDictOptions(full_state_dict=True))
     if distributed.get_rank() == 0:
         single = network()

@@ -347,7 +347,9 @@ def what_is_wrong_on_one_rank_is_so_for_all(folder: Path) -> None:
         with wrong(error, words):
             ours.step(grads if odd else good, **(options if odd else {}))
         same(ours, theirs)
-    state = theirs.state_dict()
+    other = fastopt.Adam(values(0), max_norm=1.0)
+    other.step(summed(5))
+    state = other.state_dict()
     bad = {**state, "state": {**state["state"], "m": {**state["state"]["m"], "b": np.ones(3)}}}
     with wrong(ValueError, "state_dict['state']['m']['b'] has shape (3,), its parameter params['b'] has shape (7,)"):
         ours.load_state_dict(bad if odd else state)
@@ -356,6 +358,7 @@ def what_is_wrong_on_one_rank_is_so_for_all(folder: Path) -> None:
         ours.load_state_dict(missing if odd else state)
     with wrong(ValueError, "state_dict: expected what Optimizer.state_dict gives"):
         ours.load_state_dict([] if odd else state)
+    same(ours, theirs)
     step(ours, theirs, 0)
     same(ours, theirs)
 

@@ -103,7 +103,7 @@ class Laid:
         threads = backend.thread_count(None)
         if not os.environ.get("FASTOPT_NUM_THREADS"):
             threads = min(threads, room.threads())
-        states = list(zip(*(room.states(some, self.variables) for some in held), strict=True)) or [()] * len(places)
+        states = self._states(held)
         self.every = [v for some in (self.variables, *held) for v in some]
         self.held = [v._value for v in self.every]
         self.at = room.addresses(self.held[len(places) :])  # those of the parameters are looked at with the gradients'
@@ -125,6 +125,18 @@ class Laid:
                     "received none; Keras makes them when an optimizer is built, so make another optimizer"
                 )
         return list(settled.rule.states)
+
+    def _states(self, held: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+        """The arrays beside each parameter. Raises ValueError for one that does not fit it."""
+        found = list(zip(*(room.states(some, self.variables) for some in held), strict=True)) or [()] * len(self.variables)
+        for states, beside, array in zip(found, zip(*held, strict=True), self.views, strict=False):
+            for state, variable in zip(states, beside, strict=True):
+                if (state.shape, state.dtype) != (array.shape, array.dtype):
+                    raise ValueError(
+                        f"{variable.path}: expected shape {array.shape} and dtype {array.dtype}, as its model variable has, "
+                        f"received {state.shape} and {state.dtype}"
+                    )
+        return found
 
     def _shared(self, settled: Settled) -> list[Share]:
         """The variables that decay, and those that are excluded from that: a group each."""
@@ -176,8 +188,8 @@ class Laid:
             self.counts = counts
             given = room.given(gradients, self.variables)
             plan.take(given)
-            if self.in_numpy and plan.batches and hasattr(plan.batches[0].work, "taken"):
-                given = self._viewed(len(given))
+            if self.in_numpy:
+                given = room.viewed(plan, given)
             clip = 1.0
             if max_norm is not None:
                 norm = plan.norm(given) / grad_scale
@@ -186,18 +198,7 @@ class Laid:
             room.changing([value for value, g in zip(self.held, given, strict=False) if g is not None], self.inference)
             plan.run(given, grad_scale, clip)
         finally:
-            for batch in plan.batches:
-                batch.work.taken = []  # whoever takes the gradients away wants their memory
-
-    def _viewed(self, count: int) -> list[Any]:
-        """Arrays of the gradients that were taken, for the backend that is NumPy."""
-        from fastopt.interop.torch.tensors import view
-
-        found: list[Any] = [None] * count
-        for batch in self.plan.batches:
-            for i, g in zip(batch.positions, batch.work.taken, strict=True):
-                found[i] = None if g is None else view(g)
-        return found
+            room.let_go(plan)
 
     def _stand(self, lr: float) -> None:
         """Puts the scalars where Keras's variables say that they are: learning rate, step count and what the rule remembers."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.memory import host
+from fastopt.plan import Plan
 
 __all__ = [
     "MovedError",
@@ -28,11 +29,13 @@ __all__ = [
     "clear",
     "given",
     "inference",
+    "let_go",
     "memory",
     "own",
     "putting",
     "states",
     "threads",
+    "viewed",
 ]
 
 Array = NDArray[Any]
@@ -53,9 +56,12 @@ def threads() -> int:
 
 
 def own(variables: Sequence[Any]) -> None:
-    """Gives variables arrays that nobody else has, contiguous and writeable."""
+    """Gives variables arrays that nobody else has, contiguous, writeable and of the variables' dtype.
+
+    Keras begins a variable of float64 with float32 where it is made of zeros, and makes it what it should be with the first assignment.
+    """
     for variable in variables:
-        variable._value = np.array(variable._value, order="C")
+        variable._value = np.array(keras.ops.convert_to_tensor(variable._value, dtype=variable.dtype), order="C")
 
 
 def arrays(variables: Sequence[Any], labels: Sequence[str]) -> list[Array]:
@@ -90,6 +96,15 @@ def _usable(gradient: Any, value: Array, path: str) -> Array:
     if gradient.shape != value.shape:
         raise ValueError(f"grads: expected shape {value.shape} for the variable {path}, received {gradient.shape}")
     return found
+
+
+def viewed(plan: Plan, gradients: list[Any]) -> list[Any]:
+    """The gradients, which are arrays."""
+    return gradients
+
+
+def let_go(plan: Plan) -> None:
+    """Nothing: the step's caller holds them."""
 
 
 def addresses(values: Sequence[Any]) -> list[int]:

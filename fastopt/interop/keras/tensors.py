@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastopt import layout
 from fastopt.interop.torch.tensors import MovedError, TensorMemory, TensorWork, parameters, view
 from fastopt.kernel import Kernel
+from fastopt.plan import Plan
 
 __all__ = [
     "MovedError",
@@ -24,11 +25,13 @@ __all__ = [
     "clear",
     "given",
     "inference",
+    "let_go",
     "memory",
     "own",
     "putting",
     "states",
     "threads",
+    "viewed",
 ]
 
 Array = NDArray[Any]
@@ -55,7 +58,7 @@ def states(variables: Sequence[Any], beside: Sequence[Any]) -> list[Array]:
     """
     for variable, other in zip(variables, beside, strict=True):
         tensor, like = variable._value, other._value
-        if not layout.same(tensor.shape, tensor.stride(), like.stride()):
+        if tensor.shape == like.shape and not layout.same(tensor.shape, tensor.stride(), like.stride()):
             with torch.no_grad():
                 tensor.data = torch.empty_strided(like.shape, like.stride(), dtype=tensor.dtype).copy_(tensor)
     return [view(variable._value) for variable in variables]
@@ -82,6 +85,21 @@ class _Work(TensorWork):
 def given(gradients: list[Any], variables: Sequence[Any]) -> list[Any]:
     """The gradients as they came: tensors are looked at in compiled code."""
     return gradients
+
+
+def viewed(plan: Plan, gradients: list[Any]) -> list[Any]:
+    """Arrays of the gradients that a plan took, for the backend that is NumPy."""
+    found: list[Any] = [None] * len(gradients)
+    for batch in plan.batches:
+        for i, g in zip(batch.positions, batch.work.taken, strict=True):
+            found[i] = None if g is None else view(g)
+    return found
+
+
+def let_go(plan: Plan) -> None:
+    """Of the gradients that a plan took: whoever takes them away wants their memory."""
+    for batch in plan.batches:
+        batch.work.taken = []
 
 
 def addresses(values: Sequence[Any]) -> list[int]:

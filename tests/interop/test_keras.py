@@ -23,7 +23,7 @@ def test_in_a_process_of_its_own(backend: str) -> None:
             pytest.skip(f"{module} is not installed")
     command = [sys.executable, "-m", "pytest", "tests/interop/keras", "-p", "no:cacheprovider", "-p", "no:xdist"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    environment |= {"FASTOPT_TEST_KERAS": backend}
+    environment |= {"FASTOPT_TEST_KERAS": backend, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(re.findall(r"(\d+) passed", done.stdout)[-1]) > 40

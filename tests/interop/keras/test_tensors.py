@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import keras
@@ -78,6 +79,19 @@ def test_a_gradient_that_is_the_variables_own_memory() -> None:
     before = variable.numpy().copy()
     dropins.SGD(0.25).apply([variable.value.detach()], [variable])
     np.testing.assert_array_equal(variable.numpy(), before - 0.25 * before)
+
+
+@pytest.mark.parametrize("usable", [True, False])
+def test_gradients_are_let_go_of(usable: bool) -> None:
+    variables = fresh((4, 3))
+    optimizer = stepped(dropins.SGD(0.1), variables, 1)
+    (g,) = gradients(variables, 1)
+    g = g if usable else g.half()
+    there = weakref.ref(g)
+    optimizer.apply([g], variables)
+    del g
+    assert there() is None
+    assert not any(batch.work.taken for batch in optimizer._laid.plan.batches)
 
 
 def test_sparse_gradients_are_refused() -> None:

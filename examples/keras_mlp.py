@@ -2,9 +2,9 @@
 
     python examples/keras_mlp.py [--epochs 6] [--width 256]
 
-Both begin at the same parameters and see the same mini-batches, follow Keras's own schedule, decay the weights and clip the gradients' global
-norm. Halfway the model is saved to a `.keras` file, which tells of Keras's own class, and goes on from there: with Keras's optimizer as it was
-read, or with fastopt's in its place. Prints the losses, and what a whole training step (forward, backward, update) took.
+Both begin at the same parameters and see the same mini-batches, follow Keras's own schedule, decay the weights and clip the gradients'
+global norm. Halfway the model is saved to a `.keras` file, which tells of Keras's own class, and goes on from there: with Keras's optimizer
+as it was read, or with fastopt's in its place. Prints the losses, and what a whole training step (forward, backward, update) took.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -83,6 +84,28 @@ def test_weights_that_were_set_are_stepped_from() -> None:
             optimizer.set_weights([np.full(v.shape, 3) if v.shape else v.numpy() for v in optimizer.variables])
 
     assert apart(*walked(assign)) < tolerance({})
+
+
+def test_the_product_of_momenta_is_keras_variable_and_known_better() -> None:
+    def assign(optimizer: Any, variables: list[Any], step: int) -> None:
+        if step == 3:
+            optimizer._u_product.assign(0.5)
+
+    assert apart(*walked(assign, name="Nadam")) < tolerance({})
+    keras.config.set_floatx("float32")
+    optimizer = stepped(dropins.Nadam(0.01), fresh(), 9)
+    expected = math.prod(0.9 * (1 - 0.5 * 0.96**t) for t in range(1, 10))
+    assert optimizer._laid.remembered == pytest.approx(expected, rel=1e-14)
+    assert optimizer._u_product.numpy() == np.float32(expected)
+
+
+def test_a_rate_that_cannot_be_used_from_the_beginning() -> None:
+    variables = fresh()
+    before = values(variables)
+    for rate in (-1.0, float("inf"), lambda: "fast"):
+        with pytest.raises((TypeError, ValueError), match="learning_rate: expected a finite number >= 0, received"):
+            dropins.Adam(rate).apply(gradients(variables, 0), variables)
+    assert all(map(np.array_equal, before, values(variables)))
 
 
 def test_none_is_a_gradient_that_keras_warns_of() -> None:

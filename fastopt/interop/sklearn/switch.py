@@ -31,7 +31,7 @@ ABSENT = object()
 _lock = threading.RLock()
 _switched = False
 _held = 0
-_before: list[tuple[type, str, Any]] = []
+_before: list[tuple[Any, str, Any]] = []
 
 
 def patch() -> None:
@@ -100,7 +100,12 @@ def _put_in_place() -> None:
     base = perceptron.BaseMultilayerPerceptron
     own = wraps(base._compute_loss_grad)(training.loss_grad(base._compute_loss_grad))
     fit = wraps(base._fit_stochastic)(training.fit_stochastic(base._fit_stochastic, base, own, patched))
-    places: list[tuple[type, str, Callable[..., Any]]] = [(base, "_compute_loss_grad", own), (base, "_fit_stochastic", fit)]
+    rows = wraps(perceptron._safe_indexing)(training.rows(perceptron._safe_indexing))
+    places: list[tuple[Any, str, Callable[..., Any]]] = [
+        (base, "_compute_loss_grad", own),
+        (base, "_fit_stochastic", fit),
+        (perceptron, "_safe_indexing", rows),
+    ]
     for name, kind in KINDS.items():
         owner = getattr(optimizers, name)
         places.append((owner, "update_params", wraps(owner.update_params)(training.update_params(owner.update_params, owner, kind))))
@@ -142,11 +147,14 @@ def _unknown() -> str | None:
             return f"{name} does not take {', '.join(missing)}"
         if name == "_compute_loss_grad" and len(parameters) != 7:
             return f"{name} takes {', '.join(parameters)}"
+    if "axis" not in inspect.signature(getattr(perceptron, "_safe_indexing", lambda: None)).parameters:
+        return "its perceptrons do not use _safe_indexing(X, indices, axis=...)"
     for name, kind in KINDS.items():
         owner: Any = getattr(optimizers, name, None)
+        used: Any = getattr(perceptron, name, None)
         if owner is None or not hasattr(owner, "update_params"):
             return f"there is no {name}.update_params"
-        if getattr(perceptron, name, None) is not owner:
+        if used is not owner:
             return f"its perceptrons do not use {name}"
         try:
             made = owner([np.zeros(1)])
@@ -167,7 +175,7 @@ def _other_gradients(base: Any) -> str | None:
     stub = SimpleNamespace(alpha=0.3, coefs_=[np.array([[2.0], [-1.0]])])
     coefs, intercepts = [np.zeros((2, 1))], [np.zeros(1)]
     base._compute_loss_grad(stub, 0, 4, [rows], [delta], coefs, intercepts)
-    same = np.allclose(coefs[0], (rows.T @ delta + 0.3 * stub.coefs_[0]) / 4, rtol=1e-12)
+    same = np.allclose(coefs[0], (rows.T @ delta + 0.3 * stub.coefs_[0]) / 4, rtol=1e-12, atol=0.0)
     return None if same and np.isclose(intercepts[0][0], delta.sum() / 4) else "_compute_loss_grad computes another gradient"
 
 
@@ -181,7 +189,7 @@ def _other_steps() -> str | None:
             sgd.update_params([theirs], [gradient])
             rule = "nesterov_velocity" if nesterov else "velocity"
             functional.apply(rule, ours, gradient, velocity, step=step, lr=0.05, momentum=0.6, backend="numpy")
-        if not np.allclose(theirs, ours, rtol=1e-12):
+        if not np.allclose(theirs, ours, rtol=1e-12, atol=0.0):
             return f"SGDOptimizer makes another step with nesterov={nesterov}"
     theirs, ours, m, v = np.ones(3), np.ones(3), np.zeros(3), np.zeros(3)
     adam = optimizers.AdamOptimizer([theirs], 0.05, 0.8, 0.95, 1e-3)
@@ -189,4 +197,4 @@ def _other_steps() -> str | None:
         adam.update_params([theirs], [gradient])
         options: dict[str, Any] = {"betas": (0.8, 0.95), "eps": 1e-3, "eps_hat": True, "backend": "numpy"}
         functional.apply("adam", ours, gradient, m, v, step=step, lr=0.05, **options)
-    return None if np.allclose(theirs, ours, rtol=1e-12) else "AdamOptimizer makes another step"
+    return None if np.allclose(theirs, ours, rtol=1e-12, atol=0.0) else "AdamOptimizer makes another step"

@@ -1,4 +1,4 @@
-"""What takes the place of three of scikit-learn's methods: a fit's frame, the gradients of a layer, and the update of the parameters.
+"""What takes the place of scikit-learn's: a fit's frame, a mini-batch's rows, the gradients of a layer, the update of the parameters.
 
 scikit-learn makes a layer's gradient in four passes over new arrays: the product, the L2 term, the sum, and the division by the batch's
 weight. Here the product is written into the array of the batch before, and the rest is done by the kernel that updates the parameter, where
@@ -21,7 +21,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from fastopt.interop.sklearn.laid import Kind, Laid, UnfitError
 
-__all__ = ["Sums", "fit_stochastic", "loss_grad", "update_params"]
+__all__ = ["Sums", "fit_stochastic", "loss_grad", "rows", "update_params"]
 
 Array = NDArray[Any]
 
@@ -70,6 +70,17 @@ def fit_stochastic(
             return original(self, *arguments, **options)
 
     return _fit_stochastic
+
+
+def rows(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The rows of a mini-batch. To find out what kind of table they are of takes longer (35 us) than a step of the smaller networks."""
+
+    def _safe_indexing(X: Any, indices: Any, *, axis: int = 0) -> Any:  # noqa: N803
+        if axis == 0 and type(X) is type(indices) is np.ndarray and indices.dtype.kind == "i":
+            return X[indices]
+        return original(X, indices, axis=axis)
+
+    return _safe_indexing
 
 
 def loss_grad(original: Callable[..., Any]) -> Callable[..., Any]:

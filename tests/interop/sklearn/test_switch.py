@@ -57,6 +57,7 @@ def test_what_is_replaced_and_put_back() -> None:
         "BaseMultilayerPerceptron._fit_stochastic",
         "AdamOptimizer.update_params",
         "SGDOptimizer.update_params",
+        "sklearn.neural_network._multilayer_perceptron._safe_indexing",
     }
     dropin.unpatch()
     assert is_original()
@@ -203,6 +204,7 @@ class Renamed:
         (Base, "_backprop", lambda self: None, "_backprop does not take coef_grads, intercept_grads"),
         (Base, "_compute_loss_grad", lambda self, activations, deltas, coef_grads, intercept_grads: None, "_compute_loss_grad takes self"),
         (Base, "_compute_loss_grad", another_gradient, "_compute_loss_grad computes another gradient"),
+        (perceptron, "_safe_indexing", lambda table, indices: table[indices], "its perceptrons do not use _safe_indexing"),
         (optimizers, "AdamOptimizer", None, r"there is no AdamOptimizer\.update_params"),
         (perceptron, "AdamOptimizer", Renamed, "its perceptrons do not use AdamOptimizer"),
         (optimizers, "both", Renamed, "AdamOptimizer has no learning_rate_init, beta_1, beta_2, epsilon, ms, vs"),

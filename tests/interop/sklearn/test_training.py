@@ -190,6 +190,26 @@ def test_lbfgs_is_left_alone() -> None:
         assert np.array_equal(own, other)
 
 
+@pytest.mark.parametrize("table", ["list", "array", "fortran", "csr", "csc"])
+def test_rows_of_a_mini_batch_are_scikit_learns(table: str) -> None:
+    from scipy import sparse
+    from sklearn.utils import _safe_indexing
+
+    x = np.arange(24.0).reshape(6, 4)
+    made = {"list": x.tolist, "array": x.copy, "csr": lambda: sparse.csr_matrix(x), "csc": lambda: sparse.csc_matrix(x)}
+    given = made[table]() if table in made else np.asfortranarray(x)
+    for indices in (np.array([4, 0, 0]), np.array([], dtype=int), np.array([True, False, True, False, False, True]), [1, 2]):
+        own, other = (find(given, indices) for find in (training.rows(_safe_indexing), _safe_indexing))
+        assert type(own) is type(other)
+        if isinstance(own, list):
+            assert own == other
+            continue
+        own, other = (each.toarray() if sparse.issparse(each) else each for each in (own, other))
+        assert own.flags.c_contiguous == other.flags.c_contiguous
+        assert np.array_equal(own, other)
+    assert np.array_equal(training.rows(_safe_indexing)(x, [1, 2], axis=1), x[:, 1:3])
+
+
 def test_clones_have_nothing_of_the_patch() -> None:
     x, y = data("classes", "float64")
     fitted = run(lambda: estimator("classes").fit(x, y), under_patch=True).estimator

@@ -30,14 +30,18 @@ def _contender(width: int, rows: int, dtype: str, patched: bool) -> Callable[[in
     def make(threads: int) -> Contender:
         from sklearn.datasets import load_digits
         from sklearn.neural_network import MLPClassifier
+        from threadpoolctl import ThreadpoolController
 
         from fastopt.interop import sklearn as dropin
 
         digits, targets = load_digits(return_X_y=True)
         x, y = (digits[:rows] / 16).astype(dtype), targets[:rows]
 
+        # BLAS's and OpenMP's; the patch takes as many as OpenMP may
+        controller = ThreadpoolController()
+
         def fit() -> Any:
-            with warnings.catch_warnings(), dropin.patched() if patched else nullcontext():
+            with warnings.catch_warnings(), controller.limit(limits=threads), dropin.patched() if patched else nullcontext():
                 warnings.simplefilter("ignore")  # it has not converged after two epochs
                 return MLPClassifier((width, width), batch_size=BATCH, max_iter=EPOCHS, random_state=0).fit(x, y)
 

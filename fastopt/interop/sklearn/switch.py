@@ -38,7 +38,7 @@ def patch() -> None:
     """Has scikit-learn's perceptrons train with fused steps from here on, until `unpatch`; a second call changes nothing.
 
     MLPClassifier and MLPRegressor with solver="adam" and solver="sgd": `fit`, `partial_fit`, `warm_start` and all arguments, on dense and
-    sparse data of float32 and float64. At each step results are scikit-learn's within rounding of the data's dtype; long training makes more
+    sparse data of float32 and float64. Each step comes to scikit-learn's within rounding of the data's dtype; training makes more
     of a rounding, in float32 soon (`fastopt.interop.sklearn.training` has figures). Estimators that were fitted without the patch go on
     under it, and the other way round; their pickles load where there is no fastopt. Subclasses that override `_backprop` or
     `_compute_loss_grad` keep those, and get the fused update alone. Parameters that no kernel can write to are left to scikit-learn. Steps

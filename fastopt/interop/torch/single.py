@@ -91,21 +91,18 @@ class Single:
         return calls
 
     def _showing(self) -> list[Callable[[], Any]]:
-        """The calls that have the states appear in torch's dictionary; `Laid.stands` looks for what it knows to be there."""
+        """The calls that have the states appear in torch's dictionary.
+
+        `Laid.stands` looks for what it knows to be there, in order: a new entry is the last one. In an entry that somebody made before
+        they are not where it looks, and so all is laid out anew at the next pass, from what stands there.
+        """
         states = self.states
         calls: list[Callable[[], Any]] = [partial(setattr, self, "shown", True), partial(setitem, states.published, self.index, True)]
         entry = states._tensors(self.index)
-        if not entry:
-            return calls
-        if states.state.get(self.param):  # somebody's, with other things in it, amid the others
-            present = np.zeros(len(states.params), states.counts.dtype)
-            present[self.index] = 1
-            states.arriving(present)
-            return [*states.arrival, calls[0]]
-        own = states.state.setdefault(self.param, {})
-        if next(reversed(states.state)) is not self.param:  # an empty one that stands amid the others: all is laid out anew
-            return [*calls, partial(own.update, entry)]
-        return [*calls, partial(own.update, entry), partial(states.held.extend, list(entry.values()))]
+        if entry:
+            own = states.state.setdefault(self.param, {})
+            calls += [partial(own.update, entry), partial(states.held.extend, list(entry.values()))]
+        return calls
 
 
 def singles(laid: Laid) -> list[Single]:
@@ -119,6 +116,5 @@ def singles(laid: Laid) -> list[Single]:
             memory = TensorMemory({id(laid.views[i]): laid.params[i]})
             labels = [laid.structure.labels(name, [i]) for name in ("params", "grads")]
             work = memory.work_list(kernel, [laid.views[i]], [laid.states.arrays[i]], *labels, threads, [blocks[k]])
-            work.guard(batch.work.extents)  # no gradient may lie in what any of the parameters' steps writes
             found[i] = Single(laid, i, work, backend.prepare(kernel, work))
     return found

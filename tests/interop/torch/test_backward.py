@@ -275,7 +275,7 @@ def test_the_classic_step_goes_on_when_the_hooks_are_off(name: str) -> None:
         backward(ours, range(3))
         stepper.optimizer.step()
     stepper.remove()
-    states = {id(value) for entry in stepper.optimizer.state.values() for value in entry.values() if value.ndim}
+    places = [value.data_ptr() for entry in stepper.optimizer.state.values() for value in entry.values() if value.ndim]
     loss(ours, 3).backward()
     assert all(p.grad is not None for p in ours.parameters())
     stepper.optimizer.step()
@@ -287,7 +287,7 @@ def test_the_classic_step_goes_on_when_the_hooks_are_off(name: str) -> None:
     backward(ours, [4])
     classic(theirs, optimizer, [4])
     alike(ours, theirs, again.optimizer, optimizer)
-    assert states
+    assert [value.data_ptr() for entry in stepper.optimizer.state.values() for value in entry.values() if value.ndim] == places  # no copies
 
 
 def test_no_more_gradients_than_one_at_a_time() -> None:
@@ -429,6 +429,7 @@ def test_a_scaler_is_refused() -> None:
     scaler.scale(loss(ours, 0)).backward()
     with pytest.raises(RuntimeError, match="expected no GradScaler"):
         scaler.step(stepper.optimizer)
+    assert not {"grad_scale", "found_inf"} & set(vars(stepper.optimizer))
     stepper.optimizer.step()  # and nothing of it is left
     stepper.remove()
     assert "_step_supports_amp_scaling" not in vars(stepper.optimizer)
@@ -467,6 +468,21 @@ def test_parameters_that_move_freeze_and_thaw() -> None:
             assert not ours or all(p.grad is None for p in model.parameters())
         ends.append((model, optimizer))
     alike(ends[0][0], ends[1][0], ends[0][1], ends[1][1])
+
+
+def test_parameters_of_no_and_of_one_element_and_in_any_order() -> None:
+    ends = []
+    for ours in (True, False):
+        made = [torch.full(shape, 0.5) for shape in ((), (0,), (1,), (4, 3))]
+        params = [torch.nn.Parameter(p) for p in (*made, made[3].clone().t(), torch.ones(2, 3, 4, 5).to(memory_format=torch.channels_last))]
+        optimizer = step_in_backward(params, dropins.Adam).optimizer if ours else dropins.Adam(params)
+        for _ in range(3):
+            optimizer.zero_grad()
+            sum((p * p).sum() for p in params).backward()
+            optimizer.step()
+        assert [float(optimizer.state[p]["step"]) for p in params] == [3] * 6
+        ends.append(params)
+    assert all(torch.equal(p, q) for p, q in zip(*ends, strict=True))
 
 
 def test_copies_have_no_hooks() -> None:

@@ -60,7 +60,7 @@ def test_steps_after_the_first_are_compiled(monkeypatch: pytest.MonkeyPatch) -> 
 def test_other_numbers_are_bound_anew() -> None:
     params, theirs = parameters(), parameters()
     stepper, optimizer = step_in_backward(params, dropins.Adam, lr=0.1), dropins.Adam(theirs, lr=0.1)
-    for betas in ((0.9, 0.99), (0.5, 0.6), (0.5, 0.7)):
+    for betas in ((0.9, 0.99), (0.5, 0.6), (0.9, 0.99), (0.5, 0.7)):
         for opt in (stepper.optimizer, optimizer):
             opt.param_groups[0]["betas"] = betas
             if betas[1] == 0.7:
@@ -72,3 +72,16 @@ def test_other_numbers_are_bound_anew() -> None:
             passes(theirs)
             optimizer.step()
     assert all(torch.equal(p, q) for p, q in zip(params, theirs, strict=True))
+
+
+def test_parameters_that_are_added() -> None:
+    params = parameters(4)
+    stepper = step_in_backward(params[:2], dropins.Adam)
+    stepper.add_param_group({"params": params[2:3]})
+    passes(params[2:3])  # and none of those that were there
+    assert params[2].grad is None
+    stepper.optimizer.add_param_group({"params": params[3:]})  # seen at the next gradient of another one
+    passes(params)
+    passes(params[3:])
+    assert [float(stepper.optimizer.state[p]["step"]) for p in params] == [1, 1, 2, 2]
+    assert all(p.grad is None for p in params)

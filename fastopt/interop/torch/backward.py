@@ -9,6 +9,10 @@
 So there are no more gradients at a time than autograd is at work on, instead of all of them: a backward pass takes less memory by nearly
 the gradients' size, which for Adam in float32 is a quarter of what parameters, gradients and states take together. And each gradient is
 read while it lies in the cache. What is stepped is the same to the last bit as with `optimizer.step()` after the backward pass.
+
+Less memory is what torch asks its allocator for; what the process then holds is the allocator's matter. With six gradients of 16 MiB and
+glibc 2.36 as it is, resident memory was 722 to 740 MiB at most, and 708 to 709 with the classic step: the heap keeps what was freed. With
+MALLOC_MMAP_THRESHOLD_=1048576 in the environment it goes back to the system, and they were 631 and 711.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 """torch's post-accumulate hook of a parameter that is stepped in the backward pass, in compiled code: one call from its gradient to its step.
 
 It does what `fastopt.interop.torch.backward` does in Python, where all is as it was at the last step, and hands everything else over to that.
-Measured within backward passes of parameters of 100 elements (Adam, thread time): 2 us a parameter, and 6 in Python, whose code autograd's
-drives out of the caches between two of its calls (in a loop of nothing else it takes 3).
+Measured within backward passes of 200 parameters of 100 elements (Adam, thread time): 3.6 to 3.9 us a parameter, 9.2 to 9.4 in Python, whose code
+autograd's drives out of the caches between two of its calls, and 1.4 for the classic step.
 """
 
 from fastopt.host._turn cimport Turn

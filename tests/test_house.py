@@ -60,6 +60,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     # what is compiled of it stands beside what is not
     "tests/interop/torch/test_looks.py": ("fastopt/interop/torch/_look.pyx",),
+    "tests/interop/torch/test_hooks.py": ("fastopt/interop/torch/_hook.pyx",),
     # likewise, on the emulated driver
     "tests/bench/device/test_run.py": (
         "bench/device/graphs.py",

@@ -34,7 +34,9 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "tests/cuda/test_ptx.py": ("fastopt/cuda/llvm.py", "fastopt/cuda/narrow.py"),
     "tests/cuda/test_gather.py": ("fastopt/cuda/tensors.py",),
     # every module there is asked for the same
-    "tests/bench/test_dropins.py": ("bench/dropins/keras.py", "bench/dropins/torch.py"),
+    "tests/bench/test_dropins.py": tuple(
+        f"bench/dropins/{name}.py" for name in ("autograd", "keras", "scipy", "sklearn", "torch", "torch_backward")
+    ),
     # one small run of the command, in a process of its own, is looked at from all sides
     "tests/cli/test_bench_and_report.py": (
         "fastopt/__main__.py",

@@ -19,7 +19,7 @@ from fastopt.backends import cython_backend, cython_build, cython_source
 from fastopt.rules import RULES
 
 GENERATED = Path("build", "generated")
-SMALL = ("fastopt.host._gather", "fastopt.host._turn", "fastopt.cuda._gather", "fastopt.interop.torch._look")
+SMALL = ("fastopt.host._gather", "fastopt.host._turn", "fastopt.cuda._gather", "fastopt.interop.torch._hook", "fastopt.interop.torch._look")
 LAUNCH = "fastopt.host._launch"
 KERNELS = "fastopt.backends._kernels"
 HEADERS = sorted(Path("fastopt", "host").glob("*.h"))

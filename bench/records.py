@@ -125,7 +125,7 @@ class Record:
     rows: list[Row]
 
     def group(self, name: str) -> list[Row]:
-        """The rows of one kind: "step", "peers", "training", "first step", "calls" or "between"."""
+        """The rows of one kind: "step", "peers", "training", "first step", "calls", "drop-ins" or "between"."""
         return [row for row in self.rows if row["group"] == name]
 
 

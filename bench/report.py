@@ -49,6 +49,12 @@ saving and loading the state, in memory and in a file (fastopt's is on the disk 
 system). The last column says how many times longer than the first contender of its call each other one takes; below 1 it is faster.
 
 {calls}
+## Behind other libraries' interfaces
+
+Each library's own class and the drop-in of its interface, doing the same work: a step alone, or a whole training step, with forward and
+backward pass by the library itself, which the optimizer cannot make faster.
+
+{drop_ins}
 ## Training on real data
 
 The same network from the same start over the same mini-batches, once with NumPy's update and once with the fused one; the
@@ -95,6 +101,7 @@ def write(record_path: Path, folder: Path) -> Path:
             steps=tables.steps(record),
             between=tables.between(record),
             calls=tables.calls(record),
+            drop_ins=tables.drop_ins(record),
             training=tables.training(record),
             first_steps=tables.first_steps(record),
             pictures="\n".join(f"{caption}\n\n![{caption}]({name})\n" for name, caption in pictures),

@@ -11,7 +11,7 @@ from .markdown import NONE, bytes_of, mark, or_none, table, time_of, timing
 from .ours import REFERENCE, ordered
 from .records import Record, Row, ratio
 
-__all__ = ["between", "calls", "distance_of", "every_step", "first_steps", "machine", "peers", "steps", "training"]
+__all__ = ["between", "calls", "distance_of", "drop_ins", "every_step", "first_steps", "machine", "peers", "steps", "training"]
 
 IN_BETWEEN = ("in a loop", "after a rest", "20 from a rest", "between products")
 """What goes before a step; a contender of `bench.test_between` is named by who makes it and this."""
@@ -140,3 +140,9 @@ def between(record: Record) -> str:
 def calls(record: Record) -> str:
     """What is not the kernel's: functional steps, building an optimizer, a step of next to nothing, two dtypes, checkpoints."""
     return markdown.calls(["call", "", "time", "times the first's"], record.group("calls"), lambda row: [row["label"]])
+
+
+def drop_ins(record: Record) -> str:
+    """Work through another library's interface, with fastopt's step and with its own."""
+    head = ["work", "parameters", "seconds of a", "", "time", "times the first's"]
+    return markdown.calls(head, record.group("drop-ins"), lambda row: [row["label"], f"{row['elements']:,}", row["unit"]])

@@ -91,6 +91,10 @@ TARGETS = [
     _seconds("build, 1,000 x 1,000", 4e-3),
     _seconds("step, 1 x 100", 1e-6),
     _two_dtypes("step of two dtypes, 1,000 x 1,000", 2.0),
+    _times("drop-ins", "torch: Adam, 1,000 x 1,000", "torch fused", 8.0, "fastopt"),
+    _times("drop-ins", "torch: Adam, 1 x 64,000,000", "torch fused", 1 / 1.03, "fastopt"),
+    _times("drop-ins", "torch: training, 4 layers of width 256, batch 32", "torch fused", 1.0, "fastopt"),
+    _times("drop-ins", "torch: training, transformer of 2 layers of width 64", "torch fused", 1.0, "fastopt"),
     _times("training", "digits-512x512-batch16", "numpy", 6.0, "cython"),
 ]
 

@@ -28,7 +28,6 @@ from .replay import Figures, replayed
 
 FORMULA = "NumPy formula"
 PEER = "torch fused"
-DROP_IN = "torch drop-in"
 BESIDE = [PEER] if PEER not in absent() else []
 IN_FILES = ["fastopt, in a file"] if find_spec("safetensors") else []
 CHECKPOINTS = ["fastopt, in memory", *IN_FILES, *(f"{peer}, in a file" for peer in BESIDE)]
@@ -57,7 +56,6 @@ def _cells(profile: str) -> dict[str, list[str]]:
         f"build, {long}": [*here(), *BESIDE],
         "step, 1 x 100": [*here(), *BESIDE],
         "step with a schedule, 1 x 100": SCHEDULES,
-        **({f"step of a drop-in, {list_}": [DROP_IN, *BESIDE] for list_ in ("1 x 1,000", long)} if BESIDE else {}),
         f"step of two dtypes, {long}": MIXED,
         f"step with an option, {long}": OPTIONS,
         f"save, {long}": CHECKPOINTS,
@@ -83,7 +81,7 @@ def _measured(profile: str, threads: int, call: str) -> Row:
     what, sizes = call.split(", ", 1)
     tensors, size = (int(number.replace(",", "")) for number in sizes.split(" x "))
     make: dict[str, Maker] = {"functional": _functional, "build": _build, "step": _step, "step of two dtypes": _mixed}
-    make |= {"step with a schedule": _with_schedule, "step of a drop-in": _drop_in}
+    make["step with a schedule"] = _with_schedule
     names = _cells(profile)[call]
     if any(name.startswith(PEER) for name in names):
         verify(PEERS[PEER])
@@ -135,19 +133,6 @@ def _step(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
         return Handed(PEERS[PEER], params, grads, threads=threads).step
     opt = fastopt.Adam(params, LR, **_options(name, threads))
     return lambda: opt.step(grads)
-
-
-def _drop_in(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
-    """`fastopt.interop.torch.Adam` on the peer's tensors, beside the peer."""
-    params, grads = _arrays(sizes)
-    handed: Any = Handed(PEERS[PEER], params, grads, threads=threads)
-    if name == PEER:
-        step: Callable[[], object] = handed.step
-        return step
-    from fastopt.interop.torch import Adam
-
-    own: Callable[[], object] = Adam(handed.peer.params, LR, num_threads=threads).step
-    return own
 
 
 def _mixed(name: str, sizes: list[int], threads: int) -> Callable[[], object]:

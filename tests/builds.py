@@ -8,11 +8,16 @@ from pathlib import Path
 
 
 def only(setup: Path, rules: Sequence[str]) -> None:
-    """Makes a copy of setup.py compile the kernels of these rules ahead, and of no others."""
-    every = "for rule in RULES.values()"
+    """Makes a copy of setup.py compile the kernels of these rules ahead, and of no others, and no extension for devices and drop-ins."""
+    replaced = {
+        "for rule in RULES.values()": f"for rule in map(RULES.__getitem__, {tuple(rules)!r})",
+        "for name in (*SMALL, LAUNCH)": 'for name in (*(small for small in SMALL if ".host." in small), LAUNCH)',
+    }
     text = setup.read_text()
-    assert text.count(every) == 1
-    setup.write_text(text.replace(every, f"for rule in map(RULES.__getitem__, {tuple(rules)!r})"))
+    for before, after in replaced.items():
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    setup.write_text(text)
 
 
 def in_haste(folder: Path, compiler: str = "cc", refused: str | None = None) -> dict[str, str]:

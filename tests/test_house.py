@@ -33,6 +33,10 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     # these are looked at in what is compiled of them, and through the work list
     "tests/cuda/test_ptx.py": ("fastopt/cuda/llvm.py", "fastopt/cuda/narrow.py"),
     "tests/cuda/test_gather.py": ("fastopt/cuda/tensors.py",),
+    # every module there is asked for the same
+    "tests/bench/test_dropins.py": tuple(
+        f"bench/dropins/{name}.py" for name in ("autograd", "keras", "scipy", "sklearn", "torch", "torch_backward")
+    ),
     # one small run of the command, in a process of its own, is looked at from all sides
     "tests/cli/test_bench_and_report.py": (
         "fastopt/__main__.py",
@@ -64,6 +68,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "fastopt/interop/mpi/exchange.py",
         "fastopt/interop/mpi/saving.py",
     ),
+    "tests/interop/torch/test_hooks.py": ("fastopt/interop/torch/_hook.pyx",),
     # likewise, on the emulated driver
     "tests/bench/device/test_run.py": (
         "bench/device/graphs.py",

@@ -6,5 +6,6 @@ worklist    rows and addresses; `_gather.pyx` checks and gathers the gradients, 
 launched    kernels called by their address; `_launch.pyx` does it, over a work list or once for one tensor
 threads     how many threads a step may use
 pool.h      the threads that help; placement.h: which CPU each has; mode.h: how they do arithmetic; round_trip.h: how far apart two are
+team.h      the threads of another library, in their place
 _turn.pyx   whose turn it is to work on an optimizer (`fastopt.optimizers.turns`)
 """

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""One call for a step: runs a kernel over the rows of a work list, in this thread or with the pool's (`pool.h`).
+"""One call for a step: runs a kernel over the rows of a work list, in this thread, with the pool's (`pool.h`) or with a team's (`team.h`).
 
 Also what only compiled code can say of the machine: the instruction set, whether there are threads, and how far apart CPUs are.
 """
@@ -28,6 +28,10 @@ cdef extern from "pool.h":
         int large
     int fastopt_run(const fastopt_job*, int, Py_ssize_t) nogil
     int fastopt_pool_start()
+
+cdef extern from "team.h":
+    void fastopt_use_team(void*, void*)
+    int fastopt_run_by_team(const fastopt_job*, int, Py_ssize_t) nogil
 
 cdef extern from "round_trip.h":
     double fastopt_round_trip(int, int, long) nogil
@@ -63,6 +67,11 @@ if fastopt_pool_start():
     raise ImportError("the thread pool cannot be told of forks: pthread_atfork failed")
 
 
+def use_team(size_t parallel, size_t number):
+    """The team of threads from now on, by the addresses of its runtime's `GOMP_parallel` and `omp_get_thread_num`; 0 and 0 for none."""
+    fastopt_use_team(<void*> parallel, <void*> number)
+
+
 def round_trip(int first, int second, long turns=300):
     """Nanoseconds in which a cache line goes from one CPU to another and back; 0 where that cannot be found out."""
     cdef double found
@@ -77,18 +86,19 @@ DEF BLOCK = 256
 
 
 cdef class Launcher:
-    """`Launcher(kernel, scalar_count, addresses, rows, pieces, threads, large, is_double)(scalars, gradient_factor, decay)
-    -> int`: what the kernel found in all pieces, where all tensors take the scalars of slot 0. See also `step`, `over` and `into`.
+    """`Launcher(kernel, scalar_count, addresses, rows, pieces, threads, large, is_double, by_team=False)(scalars, gradient_factor,
+    decay) -> int`: what the kernel found in all pieces, where all tensors take the scalars of slot 0. See also `step`, `over` and `into`.
 
     `scalar_count` is that of the kernel, the prologue's two included. `pieces` has one row a piece: its first row of the work list, and
     the one after its last. Their number is a multiple of `threads`. `large` says whether sleeping helpers shall be woken.
+    `by_team`, whether the team does a large job, where there is one.
     """
 
     cdef fastopt_job job
     cdef object kept  # the arrays whose memory the job points into
     cdef Py_ssize_t pieces, scalar_count
     cdef int threads
-    cdef bint is_double
+    cdef bint is_double, by_team
 
     def __init__(
         self,
@@ -100,6 +110,7 @@ cdef class Launcher:
         int threads,
         bint large,
         bint is_double,
+        bint by_team=False,
     ):
         if threads < 1 or pieces.shape[0] % threads:
             raise ValueError(f"pieces: expected a multiple of {threads} of them, received {pieces.shape[0]}")
@@ -116,12 +127,13 @@ cdef class Launcher:
         self.threads = threads
         self.scalar_count = scalar_count
         self.is_double = is_double
+        self.by_team = by_team
 
     cdef int run(self, const void* scalars) noexcept:
         cdef fastopt_job job = self.job  # a copy on this stack: two threads may step one rule's kernel with their own scalars
         job.scalars = scalars
         with nogil:
-            return fastopt_run(&job, self.threads, self.pieces)
+            return (fastopt_run_by_team if self.by_team else fastopt_run)(&job, self.threads, self.pieces)
 
     cdef int launch(self, tuple scalars, double gradient_factor, double decay) except -1:
         cdef double doubles[MOST_SCALARS]

@@ -21,7 +21,7 @@ except ImportError as error:
     _launch = None
     why_not = str(error)
 
-__all__ = ["PARALLEL_FROM", "WAKE_FROM", "LaunchedRunner", "launcher", "round_trip", "step_once", "thread_count"]
+__all__ = ["PARALLEL_FROM", "WAKE_FROM", "LaunchedRunner", "launcher", "round_trip", "step_once", "thread_count", "use_team"]
 
 PARALLEL_FROM = 300_000
 """Bytes of traffic from which helpers that are awake are called (see CONTRIBUTING, "Threads")."""
@@ -33,6 +33,17 @@ WAKE_FROM = 1_500_000
 def launcher() -> Any:
     """The compiled module that calls kernels by address, or None where it was not built."""
     return _launch
+
+
+def use_team(parallel: int, number: int) -> bool:
+    """Has the threads of an OpenMP runtime do the large jobs of work lists that ask for it (`by_team`).
+
+    The runtime is known by the addresses of its functions `GOMP_parallel` and `omp_get_thread_num`. False where there are no threads here.
+    """
+    if _launch is None or not _launch.HAS_THREADS:
+        return False
+    _launch.use_team(parallel, number)
+    return True
 
 
 def thread_count(num_threads: int | None) -> int:
@@ -91,7 +102,7 @@ class LaunchedRunner:
         several, large = _help(bytes_each * work.elements, work.threads)
         pieces, threads = (work.pieces, work.threads) if several else (work.serial, 1)
         is_double = self.kernel.compute == "float64"
-        return _launch.Launcher(address, scalar_count, work.addresses, work.rows, pieces, threads, large, is_double)
+        return _launch.Launcher(address, scalar_count, work.addresses, work.rows, pieces, threads, large, is_double, work.by_team)
 
     def ready(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> list[Callable[[], Any]]:
         """The calls that make a step, on the gradients that the work list was refreshed with."""

@@ -86,6 +86,9 @@ class WorkList:
     recording = False
     """Whether a step is captured instead of made, as it can be on a device."""
 
+    by_team = False
+    """Whether the threads that do it are those of the team (`host/team.h`), where there is one."""
+
     gather: Callable[[list[Any]], int] = staticmethod(not_known)
     """Whether these gradients can all be used as they lie, and then their addresses are written down, and `absent`; 0: ask `refresh`."""
 

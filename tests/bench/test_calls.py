@@ -35,25 +35,6 @@ def test_a_step_of_two_dtypes_steps_every_tensor_once(name: str, monkeypatch: py
         assert all((p != q).all() for p, q in zip(opt.given, opt.before, strict=True))  # type: ignore[attr-defined]
 
 
-def test_a_drop_ins_step_is_that_of_the_peer(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not calls.BESIDE:
-        pytest.skip("torch is not installed")
-    made: list[Any] = []
-
-    class Kept(calls.Handed):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            made.append(self.peer)
-
-    monkeypatch.setattr(calls, "Handed", Kept)
-    assert list(calls._cells("quick").values()).count([calls.DROP_IN, calls.PEER]) == 2
-    for name in (calls.DROP_IN, calls.PEER):
-        calls._drop_in(name, [10] * 3, 1)()
-    for ours, theirs, before in zip(made[0].params, made[1].params, calls._arrays([10] * 3)[0], strict=True):
-        np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=1e-6)
-        assert (ours.detach().numpy() != before).all()
-
-
 def test_the_formula_and_the_functional_step_compute_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     found: dict[str, Any] = {}
     adam = calls.reference.FORMULAS["adam"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import test_between, test_calls, test_peers, test_training, training
+from bench import dropins, test_between, test_calls, test_peers, test_training, training
 from bench.records import Record, Row
 from bench.targets import TARGETS, Target, targets
 from tests.conftest import AVAILABLE
@@ -39,7 +39,10 @@ def test_every_target_has_its_row_and_contenders_in_the_quick_profile() -> None:
     there |= {("between", f"{size:,}"): test_between.CONTENDERS for size in test_between.SIZES["quick"]}
     there |= {("calls", label): names for label, names in test_calls._cells("quick").items()}
     there |= {("training", str(cell)): training.contenders(every=True) for cell in test_training.QUICK}
+    there |= {("drop-ins", label): list(work.makers) for label, work in dropins.works("quick").items()}
     for target in TARGETS:
+        if target.group == "drop-ins" and target.label.split(":")[0] not in dropins.libraries():
+            continue
         for name in target.contenders:
             absent = ("cython" in name and AVAILABLE["cython"] is not True) or (name.startswith("torch") and find_spec("torch") is None)
             assert absent or name in there[target.group, target.label], target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 import subprocess
 import sys
@@ -20,8 +21,12 @@ def run(script: str, *arguments: str, **environment: str) -> str:
     return done.stdout
 
 
-PREAMBLE = """
+GOMP = ctypes.util.find_library("gomp")
+"""GNU's OpenMP runtime."""
+
+PREAMBLE = f"""
 import os, sys
+GOMP = {GOMP!r}
 import numpy as np
 import fastopt, fastopt.host.threads
 from fastopt.backends import numba_backend
@@ -30,6 +35,12 @@ launched.PARALLEL_FROM = launched.WAKE_FROM = numba_backend.PARALLEL_FROM = 0
 backend, way = sys.argv[1:]
 if way == "prange":
     launched._launch = None
+if way == "team":
+    import ctypes
+    from fastopt.host.worklist import WorkList
+    WorkList.by_team = True
+    runtime = ctypes.CDLL(GOMP)
+    launched.use_team(*(ctypes.cast(f, ctypes.c_void_p).value for f in (runtime.GOMP_parallel, runtime.omp_get_thread_num)))
 ELEMENTS = 150_000
 def large(seed):
     return np.random.default_rng(seed).standard_normal(ELEMENTS).astype(np.float32)
@@ -41,4 +52,4 @@ def walked(name, steps, **options):
     return optimizer
 """
 
-WAYS = [("cython", "launcher"), ("numba", "launcher"), ("numba", "prange")]
+WAYS = [("cython", "launcher"), ("numba", "launcher"), ("numba", "prange"), *([("cython", "team")] if GOMP else [])]

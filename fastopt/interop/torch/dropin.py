@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any, ClassVar
 
 import torch
+from torch.optim import optimizer
 
 from fastopt import arguments, storage
 from fastopt.backends import HOST
@@ -101,12 +102,23 @@ class DropIn(torch.optim.Optimizer):
         A parameter without a gradient is left alone, with its own step count. Raises TypeError, ValueError or RuntimeError, with nothing
         changed, for sparse gradients, and for settings in `param_groups` that cannot be used.
         """
+        if self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or optimizer._global_optimizer_pre_hooks:
+            return self._seen(closure)
+        if optimizer._global_optimizer_post_hooks or torch.autograd._profiler_enabled():
+            return self._seen(closure)
+        return self._unseen(closure)
+
+    vars(step)["hooked"] = True  # torch would put its hooks and a name for its profiler around each step: 10 us, wanted or not
+
+    def _unseen(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         self._step()
         return loss
+
+    _seen = torch.optim.Optimizer.profile_hook_step(_unseen)
 
     @in_turn
     def _step(self) -> None:

@@ -21,6 +21,7 @@ from fastopt.cuda.tensors import BFLOAT, FLOAT, Tensors
 from fastopt.host.states import zeros_beside
 from fastopt.host.worklist import WorkList
 from fastopt.interop.torch import looks
+from fastopt.interop.torch.openmp import TORCHS_THREADS
 from fastopt.kernel import Kernel
 from fastopt.memory import host
 from fastopt.storage import STORAGES
@@ -134,6 +135,8 @@ class TensorWork(WorkList):
     came
         Whether gradients have come or gone since somebody last set this to False.
     """
+
+    by_team = TORCHS_THREADS
 
     def __init__(self, tensors: Sequence[Any], kernel: Kernel, params: Sequence[Array], *rest: Any) -> None:
         super().__init__(kernel, params, *rest)

@@ -9,10 +9,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import fastopt.interop.torch as dropins
+from fastopt.interop.torch import optimizers
 
 __all__ = ["NAMES", "OPTIONS", "both", "close", "fresh", "in_float64", "stepped"]
 
-NAMES = [name for name in dropins.__all__ if name != "Lion"]
+NAMES = [name for name in optimizers.__all__ if name != "Lion"]
 OPTIONS: dict[str, dict[str, Any]] = {
     "SGD": {"momentum": 0.9, "dampening": 0.5},
     "RMSprop": {"momentum": 0.9, "centered": True},

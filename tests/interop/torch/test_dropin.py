@@ -57,6 +57,38 @@ def test_hooks() -> None:
     assert seen == ["before", "after", "saved", "loading", 2]
 
 
+def test_hooks_of_a_step_are_called_whosever_they_are_and_whenever_they_come() -> None:
+    """A step without any does not look for them one by one, as torch's does; torch.compile leaves all of that to be done each time."""
+    from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+    optimizer, seen = dropins.Adam(fresh()), []
+    run = torch.compile(lambda: optimizer.step(), backend="eager")
+    run()
+    ways = {
+        "before": optimizer.register_step_pre_hook,
+        "after": optimizer.register_step_post_hook,
+        "before any": register_optimizer_step_pre_hook,
+        "after any": register_optimizer_step_post_hook,
+    }
+    for name, register in ways.items():
+        handle = register(lambda opt, args, kwargs, name=name: seen.append(name))
+        stepped(optimizer, 1)
+        run()
+        handle.remove()
+        stepped(optimizer, 1)
+        assert seen == [name, name], name
+        seen.clear()
+    optimizer.register_step_pre_hook(lambda opt, args, kwargs: ((opt, lambda: 3.0), {}))
+    assert optimizer.step() == 3.0
+
+
+def test_profilers_see_a_step_by_torchs_name() -> None:
+    optimizer = dropins.Adam(fresh())
+    with torch.autograd.profiler.profile() as profile:
+        stepped(optimizer, 1)
+    assert [event.key for event in profile.key_averages() if "step" in event.key] == ["Optimizer.step#Adam.step"]
+
+
 @pytest.mark.parametrize("fused", [None, True])
 @pytest.mark.parametrize("name", ["Adam", "SGD"])
 def test_a_grad_scaler(name: str, fused: bool | None) -> None:

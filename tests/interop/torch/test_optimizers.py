@@ -16,8 +16,9 @@ from torch.testing._internal.common_optimizers import OptimizerErrorEnum, optim_
 
 import fastopt
 import fastopt.interop.torch as dropins
+from fastopt.interop.torch import optimizers
 
-NAMES = [name for name in dropins.__all__ if name != "Lion"]
+NAMES = [name for name in optimizers.__all__ if name != "Lion"]
 TABLE = {entry.optim_cls.__name__: entry for entry in optim_db}
 STEPS = 6
 CLOSE: dict[Any, dict[str, float]] = {torch.float64: {"rtol": 1e-12, "atol": 1e-13}, torch.float32: {"rtol": 2e-5, "atol": 2e-6}}
@@ -116,7 +117,7 @@ def test_arguments_are_torchs_and_ours_by_name_after_them(name: str) -> None:
     assert all(p.kind is p.KEYWORD_ONLY for p in own)
 
 
-@pytest.mark.parametrize("name", dropins.__all__)
+@pytest.mark.parametrize("name", optimizers.__all__)
 def test_each_is_a_torch_optimizer_and_says_what_it_does(name: str) -> None:
     cls = getattr(dropins, name)
     assert issubclass(cls, torch.optim.Optimizer)

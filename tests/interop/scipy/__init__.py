@@ -1,0 +1,1 @@
+"""Tests of the methods for `scipy.optimize.minimize`."""

@@ -35,7 +35,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "tests/cuda/test_gather.py": ("fastopt/cuda/tensors.py",),
     # every module there is asked for the same
     "tests/bench/test_dropins.py": tuple(
-        f"bench/dropins/{name}.py" for name in ("autograd", "keras", "scipy", "sklearn", "torch", "torch_backward")
+        f"bench/dropins/{name}.py" for name in ("autograd", "keras", "mpi", "scipy", "sklearn", "torch", "torch_backward")
     ),
     # one small run of the command, in a process of its own, is looked at from all sides
     "tests/cli/test_bench_and_report.py": (
@@ -62,13 +62,13 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     # what is compiled of it stands beside what is not
     "tests/interop/torch/test_looks.py": ("fastopt/interop/torch/_look.pyx",),
+    "tests/interop/torch/test_hooks.py": ("fastopt/interop/torch/_hook.pyx",),
     # what ranks find out together, exchange and save is asked by one set of processes
     "tests/interop/mpi/test_sharded.py": (
         "fastopt/interop/mpi/agreement.py",
         "fastopt/interop/mpi/exchange.py",
         "fastopt/interop/mpi/saving.py",
     ),
-    "tests/interop/torch/test_hooks.py": ("fastopt/interop/torch/_hook.pyx",),
     # likewise, on the emulated driver
     "tests/bench/device/test_run.py": (
         "bench/device/graphs.py",

@@ -26,6 +26,7 @@ from fastopt import arguments
 from fastopt.interop.torch.dropin import DropIn
 from fastopt.interop.torch.kinds import number
 from fastopt.interop.torch.passes import Passes, refuse_norm
+from fastopt.interop.torch.tensors import stands_for_others
 
 __all__ = ["StepInBackward", "step_in_backward"]
 
@@ -116,6 +117,10 @@ class StepInBackward:
         self.optimizer, self.accumulate = optimizer, accumulate
         params = _params(optimizer)
         for i, p in enumerate(params):
+            if stands_for_others(p):  # FSDP2 gives a DTensor its gradient where no hook of accumulation sees it
+                raise TypeError(
+                    f"params[{i}]: expected a tensor with memory of its own, received {type(p).__name__}; step after the backward pass"
+                )
             hooks = (getattr(hook, "__self__", None) for hook in (getattr(p, "_post_accumulate_grad_hooks", None) or {}).values())
             if any(isinstance(hook, Passes) for hook in hooks):
                 raise ValueError(

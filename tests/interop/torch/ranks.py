@@ -186,7 +186,7 @@ def zero_does_not_clip_to_a_norm_of_one_ranks_parameters(folder: Path) -> None:
 @together
 def fsdp(folder: Path) -> None:
     for name in dropins.__all__:
-        if not isinstance(getattr(dropins, name), type):
+        if not (isinstance(getattr(dropins, name), type) and issubclass(getattr(dropins, name), torch.optim.Optimizer)):
             continue
         options = {"lr": 0.01, **OPTIONS.get(name, {})}
         model = sharded()
@@ -362,6 +362,8 @@ def gradients_placed_otherwise(folder: Path) -> None:
 @together
 def what_cannot_be_right_is_refused(folder: Path) -> None:
     mesh, other = init_device_mesh("cpu", (RANKS,)), init_device_mesh("cpu", (1, RANKS))
+    with refused(TypeError, "params[0]: expected a tensor with memory of its own, received DTensor; step after the backward pass"):
+        dropins.step_in_backward(sharded(), dropins.SGD, lr=0.1)
     terms = torch.nn.Parameter(DTensor.from_local(torch.ones(3), mesh, [Partial()]))
     with refused(ValueError, "params[0][0]: expected placements that divide or repeat a parameter, received (Partial(sum),)"):
         dropins.SGD([terms], lr=0.1)

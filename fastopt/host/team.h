@@ -63,7 +63,7 @@ static void fastopt_of_team(void* argument) {
 
 /* As `fastopt_run`, which does the job where there is no team, or where it is not worth its barrier. */
 static int fastopt_run_by_team(const fastopt_job* job, int threads, Py_ssize_t pieces) {
-    if (threads < 2 || threads > FASTOPT_MOST_THREADS || !fastopt_team.parallel || fastopt_team.process != getpid())
+    if (!job->large || threads < 2 || threads > FASTOPT_MOST_THREADS || !fastopt_team.parallel || fastopt_team.process != getpid())
         return fastopt_run(job, threads, pieces);
     fastopt_share shares[threads];
     fastopt_team_job all = {job, shares, threads, fastopt_mode(), 0};

@@ -61,20 +61,22 @@ class Runtime:
 
 @pytest.fixture(autouse=True)
 def team_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every work list asks for the team, whose threads are worth calling for anything; that of before is left behind."""
+    """Every work list asks for the team, which is nobody's afterwards."""
     needed("cython")
     if not launch.HAS_THREADS:
         pytest.skip("the launcher was built without threads")
     monkeypatch.setattr(WorkList, "by_team", True)
-    monkeypatch.setattr(launched, "PARALLEL_FROM", 0)
-    monkeypatch.setattr(launched, "WAKE_FROM", 0)
     yield
     launch.use_team(0, 0)
 
 
-def stepped(backend: str, threads: int | None = None) -> bytes:
+LARGE = 1 + launched.WAKE_FROM // 4
+"""Elements of float32, of which even the norm is worth waking somebody for."""
+
+
+def stepped(backend: str, threads: int | None = None, large: int = LARGE) -> bytes:
     rng = np.random.default_rng(0)
-    params = [rng.standard_normal(size).astype(np.float32) for size in (3, 100_000, 0, 257, 4096)]
+    params = [rng.standard_normal(size).astype(np.float32) for size in (3, large, 0, 257, 4096)]
     opt = fastopt.Adam(params, 0.1, weight_decay=0.1, backend=backend, num_threads=threads)
     for _ in range(3):
         opt.step([rng.standard_normal(p.size).astype(np.float32) for p in params], max_norm=1.0)
@@ -93,9 +95,9 @@ def test_any_team_does_all_of_it(threads: int, gives: Callable[[int], int]) -> N
 def test_what_the_kernels_find_is_handed_back() -> None:
     runtime = Runtime(lambda wanted: wanted)
     runtime.used()
-    p, g = np.ones(10_000, np.float32), np.ones(10_000, np.float32)
+    p, g = np.ones(LARGE, np.float32), np.ones(LARGE, np.float32)
     opt = fastopt.SGD(p, 0.1, backend="cython", num_threads=2, nonfinite="skip")
-    g[9_999] = np.inf
+    g[-1] = np.inf
     assert opt.step(g) is False
     assert len(runtime.asked) == 1
     assert (p == 1.0).all()
@@ -132,11 +134,10 @@ def test_its_threads_do_arithmetic_as_the_caller_and_then_as_before() -> None:
 def test_the_pool_or_the_caller_does_what_is_not_for_the_team(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = Runtime(lambda wanted: wanted)
     runtime.used()
-    if why == "a small job":
-        monkeypatch.setattr(launched, "WAKE_FROM", 1 << 40)
     if why == "nobody asks for it":
         monkeypatch.setattr(WorkList, "by_team", False)
-    assert stepped("cython", 1 if why == "one thread" else 2) == stepped("numpy")
+    size = 10_000 if why == "a small job" else LARGE
+    assert stepped("cython", 1 if why == "one thread" else 2, size) == stepped("numpy", large=size)
     assert not runtime.asked
 
 

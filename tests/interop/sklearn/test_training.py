@@ -333,9 +333,9 @@ def test_pickles_load_where_there_is_no_fastopt(solver: str, tmp_path: Path) -> 
     same(pickle.loads(file.read_bytes()), fitted, "float64")
 
 
-@pytest.mark.parametrize("backend", [None, "threading", "loky"])
+@pytest.mark.parametrize("backend", [None, "loky"])
 def test_grid_searches(backend: str | None) -> None:
-    """In this process, in threads, and in processes, which have the patch as well where they are asked to begin with it."""
+    """In this process, and in others, which have the patch as well where they are asked to begin with it."""
     joblib = pytest.importorskip("joblib")
     x, y = data("classes", "float64")
 
@@ -352,9 +352,6 @@ def test_grid_searches(backend: str | None) -> None:
         warnings.simplefilter("ignore")
         if backend is None:
             ours = run(search, under_patch=True).estimator
-        elif backend == "threading":
-            with joblib.parallel_config("threading"):
-                ours = run(search, under_patch=True).estimator
         else:
             with joblib.parallel_config("loky", initializer=dropin.patch):
                 ours = run(search, under_patch=True).estimator

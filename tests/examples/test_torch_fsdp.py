@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.documents import ROOT
-from tests.examples.torchrun import LIMIT, torchrun
+from tests.launchers import LIMIT, no_gloo, torchrun
+
+needs_gloo = pytest.mark.skipif(no_gloo() is not None, reason=str(no_gloo()))
 
 KILLED = """
 import os, runpy, signal, sys
@@ -31,8 +33,8 @@ runpy.run_path(EXAMPLE, run_name="__main__")
 """
 
 
+@needs_gloo
 def test_two_processes_end_where_one_does() -> None:
-    pytest.importorskip("torch")
     done = torchrun(str(ROOT / "examples" / "torch_fsdp.py"), "--steps", "6", "--width", "15")
     assert done.returncode == 0, done.stderr
     assert "as one process: parameters True\n" in done.stdout
@@ -42,8 +44,8 @@ def test_two_processes_end_where_one_does() -> None:
     assert min(held) > 0
 
 
+@needs_gloo
 def test_a_rank_that_is_killed_ends_the_other(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
     script = tmp_path / "killed.py"
     script.write_text(KILLED.replace("EXAMPLE", repr(str(ROOT / "examples" / "torch_fsdp.py"))))
     begin = time.monotonic()

@@ -7,11 +7,13 @@ import re
 import pytest
 
 from tests.documents import ROOT
-from tests.examples.torchrun import torchrun
+from tests.launchers import no_gloo, torchrun
+
+needs_gloo = pytest.mark.skipif(no_gloo() is not None, reason=str(no_gloo()))
 
 
+@needs_gloo
 def test_two_processes_end_where_one_does() -> None:
-    pytest.importorskip("torch")
     done = torchrun(str(ROOT / "examples" / "torch_zero.py"), "--steps", "5", "--width", "16")
     assert done.returncode == 0, done.stderr
     assert "as one process: parameters True, states True\n" in done.stdout

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 import time
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.documents import ROOT
+from tests.launchers import LIMIT, mpiexec, no_mpi
 
-pytest.importorskip("mpi4py")
-MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-if MPIEXEC is None:
-    pytest.skip("there is no mpiexec", allow_module_level=True)
-
-LIMIT = 60
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+if (why := no_mpi()) is not None:
+    pytest.skip(why, allow_module_level=True)
 
 FAILING = """
 import time
@@ -40,11 +31,6 @@ time.sleep(1000)
 """
 
 
-def run(ranks: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(MPIEXEC), "-n", str(ranks), sys.executable, *arguments]
-    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT, check=False)
-
-
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What became of each function on each of so many ranks; they are started once."""
@@ -53,7 +39,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
     def of(ranks: int) -> list[dict[str, str]]:
         if ranks not in known:
             folder = tmp_path_factory.mktemp("ranks")
-            done = run(ranks, "-m", "mpi4py", "-m", "tests.interop.mpi.ranks", str(folder))
+            done = mpiexec(ranks, "-m", "mpi4py", "-m", "tests.interop.mpi.ranks", str(folder))
             paths = [folder / f"{rank}.json" for rank in range(ranks)]
             known[ranks] = [json.loads(path.read_text()) if path.exists() else {"": done.stderr} for path in paths]
         return known[ranks]
@@ -86,7 +72,7 @@ assert (ours.state_dict()["state"]["m"] == theirs.state_dict()["state"]["m"]).al
 ours.load_state_dict(theirs.state_dict())
 assert ours.step(g, grad_scale=2.0, max_norm=0.1) and theirs.step(g, grad_scale=2.0, max_norm=0.1) and (p == q).all()
 """
-    done = run(1, "-c", script)
+    done = mpiexec(1, "-c", script)
     assert done.returncode == 0, done.stderr
 
 
@@ -100,7 +86,7 @@ assert ours.step(g, grad_scale=2.0, max_norm=0.1) and theirs.step(g, grad_scale=
 )
 def test_a_rank_that_ends_ends_the_others(how: str, said: str) -> None:
     begin = time.monotonic()
-    done = run(2, "-c", FAILING.format(how=how))
+    done = mpiexec(2, "-c", FAILING.format(how=how))
     assert done.returncode != 0
     assert said in done.stderr
     assert time.monotonic() - begin < LIMIT

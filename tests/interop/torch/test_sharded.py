@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.launchers import no_gloo
+
 torch = pytest.importorskip("torch")
-if not torch.distributed.is_available():
-    pytest.skip("this PyTorch was built without torch.distributed", allow_module_level=True)
+if (why := no_gloo()) is not None:
+    pytest.skip(why, allow_module_level=True)
 
 import fastopt.interop.torch as dropins
 from tests.documents import ROOT

@@ -33,9 +33,11 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     # these are looked at in what is compiled of them, and through the work list
     "tests/cuda/test_ptx.py": ("fastopt/cuda/llvm.py", "fastopt/cuda/narrow.py"),
     "tests/cuda/test_gather.py": ("fastopt/cuda/tensors.py",),
+    # a process has one backend of Keras
+    "tests/interop/keras/test_works.py": ("bench/dropins/keras.py",),
     # every module there is asked for the same
     "tests/bench/test_dropins.py": tuple(
-        f"bench/dropins/{name}.py" for name in ("autograd", "keras", "mpi", "scipy", "sklearn", "torch", "torch_backward")
+        f"bench/dropins/{name}.py" for name in ("autograd", "mpi", "scipy", "sklearn", "torch", "torch_backward")
     ),
     # one small run of the command, in a process of its own, is looked at from all sides
     "tests/cli/test_bench_and_report.py": (

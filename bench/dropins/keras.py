@@ -6,6 +6,7 @@ A process has one backend of Keras, chosen when Keras is first imported: where t
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -23,18 +24,15 @@ SIZES = {"smoke": (4, 100, 16), "quick": (100, 1_000, 256), "full": (100, 1_000,
 
 
 def works(profile: str) -> list[Work]:
-    """Adam on many small tensors, and `train_on_batch` of four layers; none where Keras is on another backend than PyTorch."""
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    import keras
+    """Adam on many small tensors, and `train_on_batch` of four layers; none where Keras is on another backend than PyTorch.
 
-    if keras.backend.backend() != "torch":
+    Keras is imported by whoever makes a contender: to ask for the cells chooses no backend for the process.
+    """
+    if _backend() != "torch":
         return []
-    import fastopt.interop.keras as dropins
-
     count, size, width = SIZES[profile]
-    kinds = {"fastopt": dropins.Adam, "keras": keras.optimizers.Adam}
-    alone: dict[str, Callable[[int], Contender]] = {name: _alone(kind, count, size) for name, kind in kinds.items()}
-    training: dict[str, Callable[[int], Contender]] = {name: _training(kind, width) for name, kind in kinds.items()}
+    alone: dict[str, Callable[[int], Contender]] = {name: _alone(name, count, size) for name in ("fastopt", "keras")}
+    training: dict[str, Callable[[int], Contender]] = {name: _training(name, width) for name in ("fastopt", "keras")}
     weights = 8 * width + 2 * width * width + width + 3 * width + 1
     return [
         Work(f"Adam.apply, {count:,} variables of {size:,}", alone, count * size),
@@ -42,8 +40,26 @@ def works(profile: str) -> list[Work]:
     ]
 
 
-def _alone(kind: Any, count: int, size: int) -> Callable[[int], Contender]:
+def _backend() -> str:
+    """The backend that this process's Keras has, or would have here."""
+    if "keras" in sys.modules:
+        return str(sys.modules["keras"].backend.backend())
+    return os.environ.get("KERAS_BACKEND", "torch")
+
+
+def _kind(name: str) -> Any:
+    """Adam, the drop-in's or Keras's own."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    if name == "keras":
+        from keras.optimizers import Adam
+    else:
+        from fastopt.interop.keras import Adam
+    return Adam
+
+
+def _alone(name: str, count: int, size: int) -> Callable[[int], Contender]:
     def make(threads: int) -> Contender:
+        kind = _kind(name)
         import keras
         import torch
 
@@ -57,8 +73,9 @@ def _alone(kind: Any, count: int, size: int) -> Callable[[int], Contender]:
     return make
 
 
-def _training(kind: Any, width: int) -> Callable[[int], Contender]:
+def _training(name: str, width: int) -> Callable[[int], Contender]:
     def make(threads: int) -> Contender:
+        kind = _kind(name)
         import keras
         import torch
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BLOCK", "LANES", "block_sums", "global_norm", "total"]
+__all__ = ["BLOCK", "LANES", "block_sums", "factor", "global_norm", "total"]
 
 BLOCK, LANES = 256, 16
 """Elements of a block, and partial sums within one."""
@@ -48,3 +48,8 @@ def global_norm(gradients: Sequence[NDArray[Any]]) -> float:
     """The root of the sum of all squares, in float64: of all gradients together, in their order."""
     sums = [block_sums(np.square(g.reshape(-1), dtype=np.float64)) for g in gradients]
     return math.sqrt(total(np.concatenate([np.zeros(0), *sums])))
+
+
+def factor(norm: float, max_norm: float) -> float:
+    """What gradients of a norm are multiplied by so that it is `max_norm` at most: 1 up to that, 0 of an infinite norm, NaN of NaN."""
+    return 1.0 if norm <= max_norm else max_norm / norm

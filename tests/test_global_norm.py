@@ -158,3 +158,8 @@ def test_limits_that_are_refused(value: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"^max_norm: "):
         opt.step(np.ones(2), max_norm=value)
     assert (p == 1.0).all()
+
+
+@pytest.mark.parametrize(("norm", "expected"), [(1.0, 1.0), (2.0, 1.0), (4.0, 0.5), (math.inf, 0.0), (math.nan, math.nan)])
+def test_the_factor_of_a_norm(norm: float, expected: float) -> None:
+    assert str(global_norm.factor(norm, 2.0)) == str(expected)

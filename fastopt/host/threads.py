@@ -6,7 +6,7 @@ import os
 
 from fastopt import arguments
 
-__all__ = ["available", "forked", "only_one", "resolve"]
+__all__ = ["at_most", "available", "forked", "only_one", "resolve"]
 
 MOST = 1024
 """Threads that may be asked for; the pool of `pool.h` has room for as many."""
@@ -52,6 +52,11 @@ def resolve(num_threads: int | None) -> int:
     if not text.isdecimal() or len(text) > len(str(MOST)) or not 1 <= int(text) <= MOST:
         raise ValueError(f"FASTOPT_NUM_THREADS: expected an integer from 1 to {MOST}, received {text!r}")
     return int(text)
+
+
+def at_most(others: int, number: int) -> int:
+    """That number of threads, or as many as the library has whose work is done between steps; what FASTOPT_NUM_THREADS says is left."""
+    return number if os.environ.get("FASTOPT_NUM_THREADS") else min(number, others)
 
 
 def only_one(num_threads: int | None, why: str) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastopt import arguments, memory
+from fastopt.global_norm import factor
 from fastopt.optimizers.construction import constructor
 from fastopt.optimizers.following import Following
 from fastopt.optimizers.groups import Group
@@ -208,7 +209,7 @@ class Optimizer(Following):
         if norm is None or max_norm is None:
             return 1.0
         self._grad_norm = norm = norm / grad_scale
-        return 1.0 if norm <= max_norm else max_norm / norm
+        return factor(norm, max_norm)
 
     @in_turn
     def advance(self, *, grad_scale: float = 1.0, stream: Any = None) -> None:

@@ -233,3 +233,12 @@ def test_a_step_leaves_the_callers_thread_count_alone(launching: str) -> None:
         assert numba.get_num_threads() == 1
     finally:
         numba.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("said", "expected"), [(None, [2, 3]), ("5", [5, 5])])
+def test_no_more_than_the_library_beside_unless_somebody_says_so(said: str | None, expected: list[int], monkeypatch: Any) -> None:
+    monkeypatch.delenv("FASTOPT_NUM_THREADS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("FASTOPT_NUM_THREADS", said)
+    asked = 3 if said is None else int(said)
+    assert [threads.at_most(others, asked) for others in (2, 4)] == expected

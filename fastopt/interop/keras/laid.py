@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from operator import is_
@@ -13,6 +12,8 @@ import keras
 import numpy as np
 
 from fastopt import backends
+from fastopt.global_norm import factor
+from fastopt.host.threads import at_most
 from fastopt.interop.keras.kinds import Kind
 from fastopt.optimizers import shares
 from fastopt.optimizers.shares import Share
@@ -100,9 +101,7 @@ class Laid:
         kernels = shares.kernels(self.shares, self.views, names)
         chosen, backend = backends.choose("auto", dict.fromkeys(kernels))
         self.in_numpy = chosen == "numpy"
-        threads = backend.thread_count(None)
-        if not os.environ.get("FASTOPT_NUM_THREADS"):
-            threads = min(threads, room.threads())
+        threads = at_most(room.threads(), backend.thread_count(None))
         states = self._states(held)
         self.every = [v for some in (self.variables, *held) for v in some]
         self.held = [v._value for v in self.every]
@@ -189,16 +188,16 @@ class Laid:
             given = room.given(gradients, self.variables)
             plan.take(given)
             if self.in_numpy:
-                given = room.viewed(plan, given)
+                given = room.viewed(plan.batches, given)
             clip = 1.0
             if max_norm is not None:
                 norm = plan.norm(given) / grad_scale
                 # as Keras, whose parameters are NaN after a norm that is not finite
-                clip = 1.0 if norm <= max_norm else max_norm / norm if math.isfinite(norm) else math.nan
+                clip = factor(norm, max_norm) if math.isfinite(norm) else math.nan
             room.changing([value for value, g in zip(self.held, given, strict=False) if g is not None], self.inference)
             plan.run(given, grad_scale, clip)
         finally:
-            room.let_go(plan)
+            room.let_go(plan.batches)
 
     def _stand(self, lr: float) -> None:
         """Puts the scalars where Keras's variables say that they are: learning rate, step count and what the rule remembers."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.memory import host
-from fastopt.plan import Plan
+from fastopt.plan import Batch
 
 __all__ = [
     "MovedError",
@@ -98,12 +98,12 @@ def _usable(gradient: Any, value: Array, path: str) -> Array:
     return found
 
 
-def viewed(plan: Plan, gradients: list[Any]) -> list[Any]:
+def viewed(batches: Sequence[Batch], gradients: list[Any]) -> list[Any]:
     """The gradients, which are arrays."""
     return gradients
 
 
-def let_go(plan: Plan) -> None:
+def let_go(batches: Sequence[Batch]) -> None:
     """Nothing: the step's caller holds them."""
 
 

@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from fastopt import layout
-from fastopt.interop.torch.tensors import MovedError, TensorMemory, TensorWork, parameters, view
+from fastopt.interop.torch.tensors import MovedError, TensorMemory, TensorWork, let_go, parameters, view, viewed
 from fastopt.kernel import Kernel
-from fastopt.plan import Plan
 
 __all__ = [
     "MovedError",
@@ -85,21 +84,6 @@ class _Work(TensorWork):
 def given(gradients: list[Any], variables: Sequence[Any]) -> list[Any]:
     """The gradients as they came: tensors are looked at in compiled code."""
     return gradients
-
-
-def viewed(plan: Plan, gradients: list[Any]) -> list[Any]:
-    """Arrays of the gradients that a plan took, for the backend that is NumPy."""
-    found: list[Any] = [None] * len(gradients)
-    for batch in plan.batches:
-        for i, g in zip(batch.positions, batch.work.taken, strict=True):
-            found[i] = None if g is None else view(g)
-    return found
-
-
-def let_go(plan: Plan) -> None:
-    """Of the gradients that a plan took: whoever takes them away wants their memory."""
-    for batch in plan.batches:
-        batch.work.taken = []
 
 
 def addresses(values: Sequence[Any]) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 from fastopt import backends
+from fastopt.host.threads import at_most
 from fastopt.kernel import kernel_of
 from fastopt.memory import host
 from fastopt.optimizers.turns import in_turn, new_turn
@@ -115,9 +115,8 @@ class Laid:
         rule, names = settled.rule, [view.dtype.name for view in views]
         kernels = [kernel_of(rule, True, name, name, name) for name in names]
         _, backend = backends.choose("auto", dict.fromkeys(kernels))
-        threads = backend.thread_count(None)
-        if not os.environ.get("FASTOPT_NUM_THREADS"):  # as many as scikit-learn's own loops: joblib gives each worker its share
-            threads = min(threads, _openmp_effective_n_threads())
+        # as many as scikit-learn's own loops: joblib gives each worker its share
+        threads = at_most(_openmp_effective_n_threads(), backend.thread_count(None))
         self.of_coefs, self.of_intercepts = settled.settings, beside.settings
         self.of_coefs.decay = self.of_intercepts.decay = 0.0
         coefs, intercepts = Slot(rule, self.of_coefs), Slot(rule, self.of_intercepts)
@@ -197,8 +196,6 @@ class Laid:
             plan.run(given, weight, 1.0)
         finally:
             plan.changes = None  # or an optimizer would be held by what is kept for as long as it lives
-            for batch in plan.batches:
-                batch.work.taken = []
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from fastopt import backends
+from fastopt.global_norm import factor
+from fastopt.host.threads import at_most
 from fastopt.interop.torch import looks
 from fastopt.interop.torch.kinds import Kind
 from fastopt.interop.torch.states import States
-from fastopt.interop.torch.tensors import MovedError, TensorMemory, parameters, stands_for_others, view
+from fastopt.interop.torch.tensors import MovedError, TensorMemory, let_go, parameters, stands_for_others, viewed
 from fastopt.optimizers import shares
 from fastopt.optimizers.shares import Share
 from fastopt.plan import Plan
@@ -176,8 +177,8 @@ class Laid:
         name, backend = backends.choose(own.backend, dict.fromkeys(kernels))
         self.in_numpy = name == "numpy"
         threads = backend.thread_count(own.num_threads)
-        if own.num_threads is None and not os.environ.get("FASTOPT_NUM_THREADS"):
-            threads = min(threads, torch.get_num_threads())
+        if own.num_threads is None:
+            threads = at_most(torch.get_num_threads(), threads)
         self.states = States(kind, self.params, self.views, self.groups, state, labels, before)
         made: dict[tuple[Any, ...], Slot] = {}
         slots: list[Slot] = []
@@ -231,8 +232,7 @@ class Laid:
         try:
             return self._step(gradients, grad_scale, max_norm)
         finally:
-            for batch in self.plan.batches:
-                batch.work.taken = []  # whoever takes the gradients away wants their memory
+            let_go(self.plan.batches)
 
     def _step(self, gradients: list[Any], grad_scale: float, max_norm: float | None) -> float | None:
         plan, sharded = self.plan, self.sharded
@@ -245,16 +245,11 @@ class Laid:
         plan.take(gradients)
         if any(batch.work.came for batch in plan.batches):
             self._look_who_came()
-        given: list[Any] = gradients
-        if self.in_numpy:
-            given = [None] * len(gradients)
-            for batch in plan.batches:
-                for i, g in zip(batch.positions, batch.work.taken, strict=True):
-                    given[i] = None if g is None else view(g)
+        given: list[Any] = viewed(plan.batches, gradients) if self.in_numpy else gradients
         norm, clip = None, 1.0
         if max_norm is not None:
             norm = plan.norm(given, None if sharded is None else sharded.together) / grad_scale
-            clip = 1.0 if norm <= max_norm else max_norm / norm
+            clip = factor(norm, max_norm)
         torch.autograd.graph.increment_version(self.changing)
         plan.run(given, grad_scale, clip)
         return norm

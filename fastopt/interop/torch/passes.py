@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fastopt.global_norm import factor
 from fastopt.host.norm import total
 from fastopt.interop.torch import looks
 from fastopt.interop.torch.dropin import DropIn
@@ -142,7 +143,7 @@ class Passes:
         """Begins a step."""
         norm, limit = self.grad_norm, self.max_norm
         self._sums = None if limit is None else np.zeros(self._laid.plan._blocks)
-        self._clip = 1.0 if norm is None or limit is None or norm <= limit else limit / norm
+        self._clip = 1.0 if norm is None or limit is None else factor(norm, limit)
         self._pass.quick = self._stepping and limit is None and self.clip_value is None
 
     def _step(self, param: Any) -> None:

@@ -24,9 +24,22 @@ from fastopt.interop.torch import looks
 from fastopt.interop.torch.openmp import TORCHS_THREADS
 from fastopt.kernel import Kernel
 from fastopt.memory import host
+from fastopt.plan import Batch
 from fastopt.storage import STORAGES
 
-__all__ = ["MovedError", "TensorMemory", "TensorWork", "parameters", "part_of", "published", "stands_for_others", "tensor_of", "view"]
+__all__ = [
+    "MovedError",
+    "TensorMemory",
+    "TensorWork",
+    "let_go",
+    "parameters",
+    "part_of",
+    "published",
+    "stands_for_others",
+    "tensor_of",
+    "view",
+    "viewed",
+]
 
 DTYPES = {getattr(torch, name): name for name in STORAGES}
 
@@ -236,3 +249,18 @@ class TensorWork(WorkList):
         if as_it_lies and not self._overlapping(np.array([own.data_ptr()]), self.bytes[i : i + 1]).any():
             return own
         return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype).copy_(own)
+
+
+def let_go(batches: Sequence[Batch]) -> None:
+    """Of the gradients that batches took: whoever takes them away wants their memory."""
+    for batch in batches:
+        batch.work.taken = []
+
+
+def viewed(batches: Sequence[Batch], gradients: Sequence[Any]) -> list[Any]:
+    """Arrays of the gradients that batches took of these, in their order, for the backend that is NumPy."""
+    found: list[Any] = [None] * len(gradients)
+    for batch in batches:
+        for i, g in zip(batch.positions, batch.work.taken, strict=True):
+            found[i] = None if g is None else view(g)
+    return found

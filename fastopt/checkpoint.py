@@ -184,7 +184,7 @@ def _before(metadata: Mapping[str, str], tensors: Mapping[str, Any], labels: Seq
     """What a file of the first version comes to."""
     old = json.loads(metadata["rest"])
     everyone = list(range(len(labels)))
-    storage = {"state_dtype": None, "grad_dtype": None}
+    storage = dict.fromkeys(("state_dtype", "stochastic_rounding", "narrow_from", "grad_dtype"))
     group = {"rule": old["rule"], "lr": old["lr"], **old["hyperparameters"], **storage, "params": everyone}
     slot = {"steps": old["steps"], "memory": {}, "params": everyone}
     rest = _with_tuples({"steps": old["steps"], "groups": [group], "slots": [slot]})

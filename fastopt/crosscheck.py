@@ -144,6 +144,7 @@ def compare(
             p[...] = values
         params.append(_placed(own, name))
         options = {**case.options, "backend": name, "num_threads": threads, "state_dtype": state, "grad_dtype": gradient}
+        options["narrow_from"] = None if state is None else 0
         given = [{"params": params[-1][::2]}, {"params": params[-1][1::2], "lr": 0.02}] if case.grouped else params[-1]
         optimizers.append(Optimizer(given, rule, 0.01, **options))
     for step in range(steps):

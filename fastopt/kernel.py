@@ -6,12 +6,12 @@ The text of a rule, what precedes it (`fastopt.rules.prologue`), the dtype that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from fastopt.rules.entry import Rule, once_for_each
-from fastopt.storage import STORAGES, Storage
+from fastopt.storage import OF_STATES, STORAGES, Storage, noise
 from fastopt.transcribe import LoopBody, loop_body
 
 __all__ = ["AHEAD", "Kernel", "kernel_of"]
@@ -20,7 +20,7 @@ AHEAD = (
     ("float32", "float32", "float32"),
     ("float64", "float64", "float64"),
     ("bfloat16", "bfloat16", "float32"),
-    ("float32", "float32", "bfloat16"),
+    ("float32", "float32", "drawn_bfloat16"),
 )
 """Storage of parameters, gradients and states for which kernels are compiled when fastopt is installed; others are when first used."""
 
@@ -46,8 +46,32 @@ class Kernel:
 
     @cached_property
     def body(self) -> LoopBody:
-        """The arithmetic of one element."""
-        return loop_body(self.rule, self.coupled)
+        """The arithmetic of one element; its scalars say which step it is where something is rounded stochastically."""
+        body = loop_body(self.rule, self.coupled)
+        if not self.draws:
+            return body
+        own = len(self.rule.scalar_names)
+        return replace(body, scalars=(*body.scalars[:own], *noise.SCALARS, *body.scalars[own:]))
+
+    @cached_property
+    def draws(self) -> bool:
+        """Whether something is rounded stochastically."""
+        return any(storage.draws for storage in self.storages)
+
+    @cached_property
+    def blocked(self) -> tuple[int, ...]:
+        """The streams that are stored by blocks, with scales: their places among all."""
+        return tuple(k for k, storage in enumerate(self.storages) if storage.code is not None)
+
+    @cached_property
+    def columns(self) -> tuple[Storage, ...]:
+        """How each array lies in memory: the streams, then the scales of those that have some."""
+        return (*self.storages, *(STORAGES["float32"] for _ in self.blocked))
+
+    @cached_property
+    def held(self) -> tuple[str, ...]:
+        """What the arrays that are kept between steps are called: the states, then the scales of those that have some."""
+        return (*self.rule.states, *(f"{self.rule.states[k - 2]}_scale" for k in self.blocked))
 
     @cached_property
     def compute(self) -> str:
@@ -76,17 +100,20 @@ class Kernel:
         return len(self.body.scalars)
 
     @cached_property
-    def bytes_per_parameter(self) -> int:
-        """The least memory traffic of a step: every array read once; the parameters and the states written once."""
-        return 2 * sum(storage.itemsize for storage in self.storages) - self.gradient.itemsize
+    def bytes_per_parameter(self) -> float:
+        """The least memory traffic of a step: every array read once; the parameters, the states and their scales written once."""
+        scales = len(self.blocked) * 2 * 4 / 256
+        return 2 * sum(storage.itemsize for storage in self.storages) - self.gradient.itemsize + scales
 
 
 @once_for_each
-def kernel_of(rule: Rule, coupled: bool, parameter: str, gradient: str, state: str) -> Kernel:
-    """The kernel of a rule for parameters, gradients and states of these storages, by name."""
-    return _kernel(rule, coupled, parameter, gradient, *(state for _ in rule.states))
+def kernel_of(rule: Rule, coupled: bool, parameter: str, gradient: str, state: str | tuple[str, ...]) -> Kernel:
+    """The kernel of a rule for parameters, gradients and states of these storages, by name: all states alike, or one each."""
+    states = (state,) * len(rule.states) if isinstance(state, str) else state
+    return _kernel(rule, coupled, parameter, gradient, *states)
 
 
 @once_for_each
 def _kernel(rule: Rule, coupled: bool, *storages: str) -> Kernel:
-    return Kernel(rule, coupled, tuple(STORAGES[name] for name in storages))
+    known = {**STORAGES, **OF_STATES}
+    return Kernel(rule, coupled, tuple(known[name] for name in storages))

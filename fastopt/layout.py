@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["contiguous", "dense", "of", "order", "same"]
+__all__ = ["contiguous", "dense", "flat", "lying_like", "of", "order", "same"]
 
 
 def of(array: Any) -> tuple[int, ...]:
@@ -25,6 +26,17 @@ def of(array: Any) -> tuple[int, ...]:
 def order(strides: Sequence[int]) -> tuple[int, ...]:
     """The dimensions from the one with the largest steps to the one with the smallest: transposed so, a dense array is C-contiguous."""
     return tuple(sorted(range(len(strides)), key=lambda axis: -strides[axis]))
+
+
+def flat(array: NDArray[Any], like: NDArray[Any] | None = None) -> NDArray[Any]:
+    """A dense array's elements in the order of memory, its own or another's of its shape: a view of one dimension, if they lie so."""
+    return array.transpose(order((array if like is None else like).strides)).reshape(-1)
+
+
+def lying_like(array: NDArray[Any], elements: NDArray[Any]) -> NDArray[Any]:
+    """Elements in the order of an array's memory, in its shape."""
+    axes = order(array.strides)
+    return elements.reshape([array.shape[axis] for axis in axes]).transpose(np.argsort(axes))
 
 
 def dense(shape: Sequence[int], strides: Sequence[int], itemsize: int = 1) -> bool:

@@ -31,6 +31,9 @@ class Memory(Protocol):
     def zeros_beside(self, views: Sequence[Any], dtype: np.dtype[Any], count: int) -> list[list[Any]]:
         """For each parameter so many states of zeros, of its shape and layout."""
 
+    def scales_beside(self, views: Sequence[Any], count: int) -> list[list[Any]]:
+        """For each parameter so many arrays of float32 zeros, with one for each of its blocks (`fastopt.storage.blocks`)."""
+
     def to_host(self, state: Any) -> NDArray[Any]:
         """A copy of a state as a NumPy array."""
 

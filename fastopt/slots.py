@@ -8,6 +8,7 @@ from typing import Any
 
 from fastopt.rules.entry import Rule
 from fastopt.settings import Settings
+from fastopt.storage.noise import step_scalars
 
 __all__ = ["Slot"]
 
@@ -77,9 +78,13 @@ class Slot:
         found: tuple[float, ...] = self.rule.scalars(self.steps + 1, self.settings.lr, **self.settings.hyperparameters)
         return found
 
-    def all_scalars(self, grad_scale: float, clip: float) -> tuple[float, ...]:
-        """Those of a compiled kernel: the rule's, then the prologue's."""
-        return (*self.scalars(), self.settings.direction * clip / grad_scale, self.settings.decay)
+    def of_kernel(self, draws: bool) -> tuple[float, ...]:
+        """The rule's scalars, and behind them the step's number for a kernel that rounds stochastically."""
+        return (*self.scalars(), *step_scalars(self.steps + 1)) if draws else self.scalars()
+
+    def all_scalars(self, grad_scale: float, clip: float, draws: bool) -> tuple[float, ...]:
+        """Those of a compiled kernel: `of_kernel`, then the prologue's."""
+        return (*self.of_kernel(draws), self.settings.direction * clip / grad_scale, self.settings.decay)
 
     def advancing(self) -> list[Callable[[], None]]:
         """The calls that count a step (`fastopt.uninterrupted`)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -16,6 +17,7 @@ from fastopt.kernel import kernel_of
 from fastopt.rules.entry import RULES
 from fastopt.storage import STORAGES
 from fastopt.storage.bits import parse
+from fastopt.storage.states import taken
 from tests.conftest import LAUNCHINGS
 from tests.kernels import is_first_of_its_kind
 
@@ -95,10 +97,20 @@ ALIKE = [(name,) * 3 for name in NARROW]
 """For the way in which Numba itself calls a kernel, which is the same for all."""
 
 
+OF_STATES = [
+    *((rule.name, ("float32", "float32", "int8")) for rule in RULES.values() if rule.states and is_first_of_its_kind(rule)),
+    *(("adam", asked) for asked in (("bfloat16", "bfloat16", "int8"), ("float32", "bfloat16", "bfloat16"))),
+]
+"""States by blocks, for each number of them, with a first value, and beside narrow parameters and gradients; and states that are drawn."""
+
+
 @pytest.fixture(scope="module")
 def all_at_once(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One module of cython's with all the kernels below: each by itself would start the C compiler anew."""
     kernels = [kernel_of(RULES["momentum"], True, *storages) for storages in COMBINATIONS]
+    for name, asked in OF_STATES:
+        states = taken(asked[2], None, 0).of(RULES[name], STORAGES["float32"], 1)
+        kernels.append(kernel_of(RULES[name], True, *asked[:2], tuple(state.name for state in states)))
     source = cython_source.module_source(kernels, with_gradients=False)
     return cython_build.build_module("fastopt_all_storages", source, tmp_path_factory.mktemp("kernels"), cython_backend.isa())
 
@@ -120,7 +132,31 @@ def test_combinations_have_the_reference_s_bits(
     if launching == "cython":
         module = request.getfixturevalue("all_at_once")
         monkeypatch.setattr(cython_backend, "_compiled_now", lambda rule, storages: module)
-    assert compare(rule, launching, storages[0], cases(rule)[1], gradient=storages[1], state=storages[2], num_threads=2, special=True) == 0
+    case = cases(rule)[1]
+    nearest = dataclasses.replace(case, options={**case.options, "stochastic_rounding": False}) if storages[2] == "bfloat16" else case
+    assert compare(rule, launching, storages[0], nearest, gradient=storages[1], state=storages[2], num_threads=2, special=True) == 0
+
+
+@pytest.mark.usefixtures("threads_for_all_sizes")
+@pytest.mark.parametrize(
+    ("launching", "name", "asked"),
+    [
+        pytest.param(launching, name, asked, id=f"{launching}-{name}-{'-'.join(asked)}")
+        for launching, some in zip(LAUNCHINGS, (OF_STATES, OF_STATES[1::2], OF_STATES[1:2]), strict=True)
+        for name, asked in some
+    ],
+    indirect=["launching"],
+)
+def test_storages_of_states_have_the_reference_s_bits(
+    name: str, asked: tuple[str, str, str], launching: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = RULES[name]
+    if launching == "cython":
+        module = request.getfixturevalue("all_at_once")
+        monkeypatch.setattr(cython_backend, "_compiled_now", lambda rule, storages: module)
+    for case in cases(rule)[1], cases(rule)[4]:
+        assert compare(rule, launching, asked[0], case, gradient=asked[1], state=asked[2], num_threads=2) == 0
+        assert compare(rule, launching, asked[0], case, gradient=asked[1], state=asked[2], num_threads=1, special=True, seed=1) == 0
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.name) for rule in RULES.values() if is_first_of_its_kind(rule)])
@@ -138,21 +174,25 @@ def test_states_are_in_the_compute_dtype_unless_asked_otherwise() -> None:
     assert {s.dtype.name for own in fastopt.Adam(p, state_dtype=np.float16)._states for s in own} == {"float16"}
 
 
-def test_a_bfloat16_second_moment_stands_still_where_beta2_is_near_one() -> None:
-    """Why narrow states are asked for, and not given: what the documentation says of them."""
-    for dtype, follows in (("float32", True), ("bfloat16", False)):
-        opt = fastopt.Adam(np.zeros(1, np.float32), 0.0, betas=(0.9, 0.999), state_dtype=dtype)
+def test_a_bfloat16_second_moment_stands_still_where_beta2_is_near_one_and_not_if_it_is_drawn() -> None:
+    """What the documentation says of narrow states, and why they are rounded stochastically unless somebody asks for less."""
+    for dtype, drawn, follows in (("float32", None, True), ("bfloat16", False, False), ("bfloat16", None, True)):
+        opt = fastopt.Adam(np.zeros(1, np.float32), 0.0, betas=(0.9, 0.999), state_dtype=dtype, stochastic_rounding=drawn)
         for scale in (1.0, 0.1):
             for _ in range(3500):
                 opt.step(np.full(1, scale, np.float32))
         root = float(np.sqrt(opt.state_dict()["state"]["v"].astype(np.float64)[0]))
-        assert (root < 0.25) == follows, (dtype, root)
+        assert (root < 0.25) == follows, (dtype, drawn, root)
 
 
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"state_dtype": "float8"}, ValueError, r"^state_dtype: expected one of float32, float64, float16, bfloat16; received 'float8'$"),
+        (
+            {"state_dtype": "float8"},
+            ValueError,
+            r"^state_dtype: expected one of float32, float64, float16, bfloat16, int8; received 'float8'$",
+        ),
         ({"state_dtype": np.int32}, ValueError, "^state_dtype: "),
         ({"state_dtype": object()}, TypeError, "^state_dtype: "),
         ({"grad_dtype": "half"}, ValueError, "^grad_dtype: "),

@@ -114,7 +114,7 @@ class CudaRunner:
     def _rows(self, slots: Sequence[Slot], grad_scale: float, clip: float) -> NDArray[Any]:
         """The table of scalars: a row for each slot, and behind its scalars the direction that its gradients are followed in."""
         with np.errstate(all="ignore"):  # a scalar beyond float32 is an infinity, as in the other backends
-            rows = [(*slot.all_scalars(grad_scale, clip), slot.settings.direction) for slot in slots]
+            rows = [(*slot.all_scalars(grad_scale, clip, self.kernel.draws), slot.settings.direction) for slot in slots]
             table = np.array(rows, self.work.compute)
         if table.shape[1] != self.kernel.scalar_count + 1:
             expected, received = self.kernel.scalar_count - PROLOGUE_SCALARS, table.shape[1] - 1 - PROLOGUE_SCALARS

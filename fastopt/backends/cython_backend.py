@@ -98,8 +98,8 @@ def _compiled_now(rule: Rule, storages: tuple[Storage, ...]) -> ModuleType:
         raise RuntimeError(f"rule {rule.name!r} is not in the built extension, and there is no folder to compile it in (FASTOPT_CACHE_DIR)")
     kernels = ahead(rule)
     if storages not in [kernel.storages for kernel in kernels]:
-        parameter, gradient, state = storages[0].name, storages[1].name, storages[-1].name
-        kernels = [kernel_of(rule, coupled, parameter, gradient, state) for coupled in (False, True)]
+        parameter, gradient, *states = (storage.name for storage in storages)
+        kernels = [kernel_of(rule, coupled, parameter, gradient, tuple(states)) for coupled in (False, True)]
     source = cython_source.module_source(kernels, with_gradients=False)
     name = f"fastopt_{rule.name}_{isa()}_{fingerprint(source + surroundings(isa()))}"
     return build_module(name, source, folder / "cython", isa())

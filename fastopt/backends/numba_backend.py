@@ -117,7 +117,9 @@ class NumbaRunner:
     def ready(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> list[Callable[[], Any]]:
         """The calls that make a step, on the gradients that the work list was refreshed with."""
         with np.errstate(all="ignore"):  # a scalar beyond float32 is an infinity, as in the other backends
-            self.table = np.array([slot.all_scalars(grad_scale, clip) for slot in slots], self.dtype)  # kept until the next step
+            self.table = np.array(
+                [slot.all_scalars(grad_scale, clip, self.kernel.draws) for slot in slots], self.dtype
+            )  # kept until the next step
         if self.table.shape[1] != self.kernel.scalar_count:
             expected, received = self.kernel.scalar_count - PROLOGUE_SCALARS, self.table.shape[1] - PROLOGUE_SCALARS
             raise ValueError(f"scalars: expected {expected} of the rule, received {received}")

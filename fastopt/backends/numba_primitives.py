@@ -10,7 +10,7 @@ import platform
 from typing import Any
 
 from llvmlite import ir
-from numba import float32, float64, int64, njit, types, uint8, uint16, uint32
+from numba import float32, float64, int8, int64, njit, types, uint8, uint16, uint32
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -22,12 +22,17 @@ __all__ = [
     "as_float",
     "bits_constant",
     "bits_converted",
+    "bits_over",
     "bits_plus",
     "bits_select",
     "bits_times",
+    "bits_truncated",
+    "buffer",
     "float32_pointer",
     "float64_pointer",
+    "int8_pointer",
     "int64_pointer",
+    "larger",
     "maximum",
     "minimum",
     "mode",
@@ -56,6 +61,7 @@ def _pointer(element: types.Type) -> Any:
 float32_pointer = _pointer(float32)
 float64_pointer = _pointer(float64)
 int64_pointer = _pointer(int64)
+int8_pointer = _pointer(int8)
 uint8_pointer = _pointer(uint8)
 uint16_pointer = _pointer(uint16)
 
@@ -172,8 +178,28 @@ def _of_singles(operation: str) -> Any:
 as_bits = _unary(uint32, float32, lambda builder, x: builder.bitcast(x, WORD))
 as_float = _unary(float32, uint32, lambda builder, bits: builder.bitcast(bits, SINGLE))
 bits_constant = uint32
-bits_plus, bits_times = _binary(_of_singles("fadd")), _binary(_of_singles("fmul"))
+bits_plus, bits_times, bits_over = (_binary(_of_singles(operation)) for operation in ("fadd", "fmul", "fdiv"))
 bits_converted = _unary(uint32, uint32, lambda builder, n: builder.bitcast(builder.sitofp(n, SINGLE), WORD))
+bits_truncated = _unary(uint32, uint32, lambda builder, bits: builder.fptosi(builder.bitcast(bits, SINGLE), WORD))
+bits_multiply = _binary(lambda builder, a, b: builder.mul(a, b))
 bits_add, bits_subtract = _binary(lambda builder, a, b: builder.add(a, b)), _binary(lambda builder, a, b: builder.sub(a, b))
 bits_and, bits_or = _binary(lambda builder, a, b: builder.and_(a, b)), _binary(lambda builder, a, b: builder.or_(a, b))
 bits_left, bits_right = _binary(lambda builder, a, b: builder.shl(a, b)), _binary(lambda builder, a, b: builder.lshr(a, b))
+
+
+@intrinsic
+def buffer(typing_context: Any) -> Any:
+    """256 float32 on the stack of the function that calls this: LLVM knows that no other pointer goes there, and makes vectors of loops."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = cgutils.alloca_once(builder, ir.ArrayType(SINGLE, 256))
+        return builder.bitcast(place, context.get_value_type(signature.return_type))
+
+    return types.CPointer(float32)(), generate
+
+
+@njit(error_model="numpy")
+def larger(largest: Any, number: Any) -> Any:
+    """The larger of a pattern of a magnitude and that of a number's: a NaN is the largest."""
+    magnitude = bits_and(as_bits(number), bits_constant(0x7FFFFFFF))
+    return bits_select(largest > magnitude, largest, magnitude)

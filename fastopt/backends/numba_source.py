@@ -7,11 +7,13 @@ kernel would be compiled in each (0.5 s). A module file is found again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastopt.kernel import Kernel
-from fastopt.storage import Storage
+from fastopt.storage import Storage, noise
 from fastopt.storage.bits import FUNCTIONS as BIT_FUNCTIONS
 from fastopt.storage.bits import OPERATORS as BIT_OPERATORS
-from fastopt.storage.bits import BitText, in_calls
+from fastopt.storage.bits import BitText, in_calls, parse
 from fastopt.transcribe import spell, variable
 
 __all__ = ["finite_source", "kernel_source", "squares_source"]
@@ -36,19 +38,11 @@ def sign_of(x):
 
 '''
 
-STORAGE = """
+TEXT = """
 @njit(error_model="numpy")
-def load_{name}(fastopt_element):
-    {loaded} = uint32(fastopt_element)
-{load}
-    return as_float(result)
-
-
-@njit(error_model="numpy")
-def store_{name}(fastopt_number):
-    {stored} = as_bits(fastopt_number)
-{store}
-    return {element}(result)
+def {name}({arguments}):
+{lines}
+    return {result}
 
 """
 
@@ -56,6 +50,7 @@ KERNEL = """
 @njit(error_model="numpy", nogil=True)
 def run(addresses_at, width, rows_at, first, last, scalars_at):
     rows = carray(int64_pointer(rows_at), (last, 3))
+{buffers}
     for row in range(first, last):
         at = carray(int64_pointer(addresses_at + rows[row, 0] * width * 8), width)
         slot = at[width - 1]
@@ -66,13 +61,19 @@ def run(addresses_at, width, rows_at, first, last, scalars_at):
         offset = rows[row, 1]
         length = rows[row, 2]
 {arrays}
-        for i in range(length):
-{loads}
-{lines}
-{stores}
+{loop}
 
     return 0
 """
+
+BLOCKS = """\
+        for block in range(0, length, 256):
+            here = min(256, length - block)
+{here}
+{begun}
+            for i in range(here):
+{body}
+{ended}"""
 
 FINITE = """
 @njit(error_model="numpy", nogil=True)
@@ -159,36 +160,90 @@ def _pointer(storage: Storage) -> str:
 
 
 def _element(storage: Storage) -> str:
-    return storage.name if storage.texts is None else f"uint{8 * storage.itemsize}"
+    if storage.texts is None:
+        return storage.name
+    return storage.dtype.name if storage.code else f"uint{8 * storage.itemsize}"
 
 
-def _load(storage: Storage, value: str) -> str:
-    return value if storage.texts is None else f"load_{storage.name}({value})"
+def _load(storage: Storage, value: str, scale: str = "") -> str:
+    return value if storage.texts is None else f"load_{storage.name}({value}{scale})"
 
 
-def _store(storage: Storage, value: str) -> str:
-    return value if storage.texts is None else f"store_{storage.name}({value})"
+def _store(storage: Storage, value: str, *rest: str) -> str:
+    return value if storage.texts is None else f"store_{storage.name}({', '.join([value, *rest])})"
 
 
 def kernel_source(kernel: Kernel, cache: bool) -> str:
     """The module of a kernel; see `_module_source`."""
     body = kernel.body
     streams = dict(zip(body.streams, kernel.storages, strict=True))
-    arrays = [
-        f"{name}__at = carray({_pointer(storage)}(at[{column}] + offset * {storage.itemsize}), length)"
+    blocked = [body.streams[k] for k in kernel.blocked]
+    drawn = {name: noise.factors(max(k - 1, 0)) for k, (name, storage) in enumerate(streams.items()) if storage.draws}
+    begin, long = ("(offset + block)", "here") if blocked else ("offset", "length")
+    streams_here = [
+        f"{name}__at = carray({_pointer(storage)}(at[{column}] + {begin} * {storage.itemsize}), {long})"
         for column, (name, storage) in enumerate(streams.items())
     ]
+    arrays = [] if blocked else streams_here
+    scales_here = [
+        f"{name}__scales = carray(float32_pointer(at[{len(streams) + k}] + {begin} // 256 * 4), 1)" for k, name in enumerate(blocked)
+    ]
+    if drawn:
+        low, high = map(variable, noise.SCALARS)
+        arrays.append("first__element = uint32(at[width - 2] * 256 + offset)")
+        arrays.append(f"step__number = bits_or(uint32(int64({low})), bits_left(uint32(int64({high})), bits_constant(16)))")
+        arrays += [
+            f"{name}__start = {_noise('first__element', along, 'step__number', between)}" for name, (along, between) in drawn.items()
+        ]
+    noises = {name: f"bits_add({name}__start, bits_multiply(uint32(i), bits_constant({along})))" for name, (along, _) in drawn.items()}
+    lines = [
+        f"{variable(name)} = {_load(storage, f'{name}__at[i]', f', {name}__scale' if name in blocked else '')}"
+        for name, storage in streams.items()
+    ]
+    lines += spell(body, FUNCTIONS)
+    for name in body.written:
+        new = variable("new_" + name)
+        if name in blocked:
+            lines.append(f"{name}__block[i] = {new}")
+            lines.append(f"{name}__largest = larger({name}__largest, {new})")
+        else:
+            lines.append(f"{name}__at[i] = {_store(streams[name], new, *([noises[name]] if name in drawn else []))}")
+    if blocked:
+        begun = [line for name in blocked for line in (f"{name}__scale = {name}__scales[0]", f"{name}__largest = uint32(0)")]
+        ended = [line for name in blocked for line in _block_end(name, streams[name], noises[name])]
+        ended += [
+            f"{name}__start = bits_add({name}__start, bits_constant({256 * along & 0xFFFFFFFF}))" for name, (along, _) in drawn.items()
+        ]
+        here = _indented([*streams_here, *scales_here], 3)
+        loop = BLOCKS.format(here=here, begun=_indented(begun, 3), body=_indented(lines, 4), ended=_indented(ended, 3))
+    else:
+        loop = _indented(["for i in range(length):", *("    " + line for line in lines)], 2)
     run = KERNEL.format(
         scalars=_indented([f"{variable(name)} = scalars[{k}]" for k, name in enumerate(body.scalars)], 2),
+        buffers=_indented([f"{name}__block = carray(buffer(), 256)" for name in blocked], 1),
         arrays=_indented(arrays, 2),
-        loads=_indented([f"{variable(name)} = {_load(storage, f'{name}__at[i]')}" for name, storage in streams.items()], 3),
-        lines=_indented(spell(body, FUNCTIONS), 3),
-        stores=_indented([f"{name}__at[i] = {_store(streams[name], variable('new_' + name))}" for name in body.written], 3),
+        loop=loop,
         compute=kernel.compute,
         scalar_bytes=kernel.scalar_count * (8 if kernel.compute == "float64" else 4),
         scalar_count=kernel.scalar_count,
     )
     return _module_source(kernel.name, kernel.compute, list(dict.fromkeys(kernel.storages)), run, cache)
+
+
+def _noise(element: str, along: int, step: str, between: int) -> str:
+    return f"bits_add(bits_multiply({element}, bits_constant({along})), bits_multiply({step}, bits_constant({between})))"
+
+
+def _block_end(name: str, storage: Storage, drawn: str) -> list[str]:
+    """What is done for a stream when all new numbers of a block are there: its scale, and then the codes."""
+    stored = _store(storage, f"{name}__block[i]", f"{name}__kept", f"{name}__inverse", drawn)
+    return [
+        f"{name}__scales[0] = as_float(scale_{storage.name}({name}__largest))",
+        f"{name}__kept = kept_{storage.name}({name}__largest)",
+        f"{name}__inverse = inverse_{storage.name}({name}__largest)",
+        "for i in range(here):",
+        f"    {name}__at[i] = {stored}",
+    ]
 
 
 def finite_source(storage: Storage, cache: bool) -> str:
@@ -225,12 +280,19 @@ def _storage_source(storage: Storage) -> str:
     if storage.texts is None:
         return ""
     loading, storing = storage.texts
+    found = _text(f"load_{storage.name}", loading, {"bits": "uint32({})", "scale": "as_bits({})"}, "as_float(result)")
+    found += _text(f"store_{storage.name}", storing, {"bits": "as_bits({})"}, f"{_element(storage)}(result)")
+    if storage.code is not None:
+        for part in ("scale", "inverse", "kept"):
+            found += _text(f"{part}_{storage.name}", parse(getattr(storage.code, part)), {}, "result")
+    return found
 
-    def lines(text: BitText) -> str:
-        return _indented(text.spell(in_calls), 1)
 
-    names = {"name": storage.name, "element": _element(storage), "loaded": loading.parameter, "stored": storing.parameter}
-    return STORAGE.format(load=lines(loading), store=lines(storing), **names)
+def _text(name: str, text: BitText, taken: Mapping[str, str], result: str) -> str:
+    """A function of a text: its parameters are taken as patterns, and its result answered as said."""
+    given = {parameter: f"fastopt_{parameter}" for parameter in text.parameters}
+    lines = [f"{parameter} = {taken.get(parameter, '{}').format(argument)}" for parameter, argument in given.items()]
+    return TEXT.format(name=name, arguments=", ".join(given.values()), lines=_indented([*lines, *text.spell(in_calls)], 1), result=result)
 
 
 def _module_source(title: str, compute: str, storages: list[Storage], run: str, cache: bool) -> str:
@@ -252,7 +314,10 @@ def _module_source(title: str, compute: str, storages: list[Storage], run: str, 
             *BIT_OPERATORS.values(),
             *(f"bits_{name}" for name in BIT_FUNCTIONS),
         ]
+    if any(storage.code for storage in narrow):
+        names += ["buffer", "larger"]
     names += [_pointer(storage) for storage in storages]
-    elements = "".join(f", {name}" for name in dict.fromkeys(["uint32"] * bool(narrow) + [_element(storage) for storage in narrow]))
+    types = ["uint32"] * bool(narrow) + [_element(storage) for storage in narrow] if compute == "float32" else []
+    elements = "".join(f", {name}" for name in dict.fromkeys(types))
     head = HEAD.format(title=title, compute=compute, elements=elements, imports=", ".join(dict.fromkeys(names)))
     return head + "".join(map(_storage_source, narrow)) + run + CALLS.format(cache=cache)

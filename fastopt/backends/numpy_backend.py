@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import global_norm, layout, reference
+from fastopt.global_norm import BLOCK
 from fastopt.host import threads
 from fastopt.host.worklist import WorkList
 from fastopt.kernel import Kernel
 from fastopt.rules.entry import Rule
 from fastopt.slots import Slot
+from fastopt.storage import blocks, noise
 from fastopt.transcribe import loop_body, spell, variable
 
 __all__ = ["Runner", "has_reference", "kernel_address", "prepare", "thread_count", "unavailable"]
@@ -65,17 +67,18 @@ class Runner:
 
     def ready(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> list[Callable[[], Any]]:
         """The calls that make a step, on the gradients given: all of it is computed by now, and is only to be copied."""
-        work, storages = self.work, self.kernel.storages
+        work = self.work
         calls: list[Callable[[], Any]] = []
         with np.errstate(all="ignore"):  # as the compiled backends: IEEE results, no warnings
-            for parameter, given, states, index in zip(work.params, gradients, work.states, work.slots, strict=True):
+            first_blocks = work.addresses[:, -2].tolist()
+            every = zip(work.params, gradients, work.states, work.slots, first_blocks, strict=True)
+            for parameter, given, states, index, first_block in every:
                 if given is None:
                     continue
                 slot = slots[index]
                 settings = slot.settings
-                stored = (parameter, given, *states)
-                # without what a subclass makes of `*` (np.matrix)
-                p, g, *own = (storage.decode(np.asarray(array)) for storage, array in zip(storages, stored, strict=True))
+                kept = Kept(self.kernel, parameter, given, states)
+                p, g, *own = kept.numbers()
                 before, gradient = reference.prepared(
                     p,
                     g,
@@ -89,9 +92,7 @@ class Runner:
                 memory = dict(zip(slot.rule.memory, slot.memory, strict=True))
                 hyperparameters = {**settings.hyperparameters, **memory}
                 results = self.formula(before, gradient, *own, step=slot.steps + 1, lr=settings.lr, **hyperparameters)
-                for storage, array, new in zip((storages[0], *storages[2:]), (parameter, *states), results, strict=True):
-                    # without what a subclass makes of it, which may be Python code
-                    calls.append(partial(setitem, np.asarray(array), ..., storage.encode(new)))
+                calls += kept.becoming(results, slot.steps + 1, first_block * BLOCK)
             for slot in slots:
                 if slot.memory:
                     slot.scalars()  # what they remember of this step
@@ -109,9 +110,48 @@ class Runner:
             if g is None:
                 sums[first : first + blocks] = 0.0
             else:
-                in_memory = np.asarray(g).transpose(layout.order(g.strides)).reshape(-1)
+                in_memory = layout.flat(np.asarray(g))
                 with np.errstate(all="ignore"):  # a square may be an infinity, as in the other backends
                     sums[first : first + blocks] = global_norm.block_sums(np.square(storage.decode(in_memory), dtype=np.float64))
+
+
+class Kept:
+    """The arrays of one tensor: a parameter, its gradient, the states and their scales."""
+
+    def __init__(self, kernel: Kernel, parameter: Any, gradient: Any, states: Sequence[Any]) -> None:
+        # without what a subclass makes of `*` (np.matrix)
+        self.arrays = [np.asarray(array) for array in (parameter, gradient, *states)]
+        self.kernel, self.count = kernel, len(kernel.storages)
+        self.scales = dict(zip(kernel.blocked, self.arrays[self.count :], strict=True))
+
+    def numbers(self) -> list[NDArray[Any]]:
+        """What the parameter, the gradient and the states stand for."""
+        found = []
+        for k, (storage, array) in enumerate(zip(self.kernel.storages, self.arrays, strict=False)):
+            if storage.code is None:
+                found.append(storage.decode(array))
+            else:
+                lying = layout.flat(array)
+                found.append(layout.lying_like(array, blocks.decode(storage.code, lying, self.scales[k])))
+        return found
+
+    def becoming(self, results: Sequence[Any], step: int, first: int) -> list[Callable[[], Any]]:
+        """The calls that write the new parameter and states, rounded by the noise of that step and of elements from the first one on."""
+        calls: list[Callable[[], Any]] = []
+        for k, new in zip((0, *range(2, self.count)), results, strict=True):
+            storage, array = self.kernel.storages[k], self.arrays[k]
+            if not storage.draws:
+                calls.append(partial(setitem, array, ..., storage.encode(new)))
+                continue
+            drawn = noise.numbers(max(k - 1, 0), first, array.size, step)
+            lying = layout.flat(np.asarray(new, storage.compute).reshape(array.shape), array)
+            if storage.code is None:
+                written = storage.encode(lying, drawn)
+            else:
+                written, scales = blocks.encode(storage.code, lying, drawn)
+                calls.append(partial(setitem, self.scales[k], ..., scales))
+            calls.append(partial(setitem, array, ..., layout.lying_like(array, written)))
+        return calls
 
 
 def _tried(rule: Rule, formula: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:

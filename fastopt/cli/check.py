@@ -28,6 +28,11 @@ HELP = "compare every backend with the reference, in ULP"
 LONG = (*crosscheck.AWKWARD_LENGTHS, 70_001)
 """Besides the awkward lengths one tensor that is long enough for several threads with any rule."""
 
+AHEAD_BY_ARGUMENT = [tuple(name.removeprefix("drawn_") for name in storages) for storages in AHEAD]
+"""What is compiled ahead, by what one asks for it with."""
+
+BY_BLOCKS = ("float32", "float32", "int8")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
@@ -48,9 +53,12 @@ def run(options: argparse.Namespace) -> int:
     available = fastopt.available_backends()
     checked = [name for name, there in available.items() if there is True and name != "numpy"]
     names = [name for name, storage in STORAGES.items() if _there(storage)]
-    ahead = [storages for storages in AHEAD if set(storages) <= set(names)]
+    ahead = [storages for storages in (*AHEAD_BY_ARGUMENT, BY_BLOCKS) if set(storages) <= {*names, "int8"}]
     print("Largest distance from the NumPy reference, in ULP; columns are parameters and gradients / states\n")
-    worst = _table([(rule, rule.name) for rule in rules], [(backend, storages) for backend in checked for storages in ahead])
+    worst = _table(
+        [(rule, rule.name) for rule in rules],
+        [(backend, storages) for backend in checked for storages in ahead if _takes(backend, storages)],
+    )
     others = [storages for storages in _others(names) if storages not in ahead]
     if checked and others:
         rule = next((rule for rule in rules if rule.states), rules[0])
@@ -91,6 +99,11 @@ def _table(rows: list[tuple[Rule, str]], columns: Sequence[tuple[str, tuple[str,
     return worst
 
 
+def _takes(backend: str, storages: tuple[str, ...]) -> bool:
+    """Whether a backend has storage of that kind at all: a device's has none by blocks yet."""
+    return backend in backends.HOST or storages != BY_BLOCKS
+
+
 def _there(storage: Storage) -> bool:
     return storage.module is None or find_spec(storage.module) is not None
 
@@ -123,8 +136,8 @@ def _cases(rule: Rule, backend: str, storages: tuple[str, ...]) -> list[crossche
     That is the one with the decay in the gradient where parameters are narrow, which it reads, and else the one without.
     """
     every = crosscheck.cases(rule)
-    narrow = [STORAGES[name].texts is not None for name in storages]
-    if not any(narrow) or (backend == "cython" and storages in AHEAD):
+    narrow = [name == "int8" or STORAGES[name].texts is not None for name in storages]
+    if not any(narrow) or (backend == "cython" and storages in AHEAD_BY_ARGUMENT):
         return every
     return [case for case in every if case.coupled == narrow[0]]
 

@@ -45,8 +45,8 @@ class _Pattern:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _written_out(text: BitText, builder: Any, bits: Any) -> Any:
-    """The instructions of a text, for a pattern: each of its calls adds one."""
+def _written_out(text: BitText, builder: Any, *given: Any) -> Any:
+    """The instructions of a text, for the patterns that are its parameters: each of its calls adds one."""
 
     def pattern(value: Any) -> _Pattern:
         return _Pattern(builder, value)
@@ -62,10 +62,11 @@ def _written_out(text: BitText, builder: Any, bits: Any) -> Any:
         return make
 
     names: dict[str, Any] = {
-        text.parameter: pattern(bits),
+        **{name: pattern(bits) for name, bits in zip(text.parameters, given, strict=True)},
         "bits_constant": lambda value: pattern(ir.Constant(WORD, value)),
         "bits_add": instruction(builder.add),
         "bits_subtract": instruction(builder.sub),
+        "bits_multiply": instruction(builder.mul),
         "bits_and": instruction(builder.and_),
         "bits_or": instruction(builder.or_),
         "bits_left": instruction(builder.shl),
@@ -73,7 +74,7 @@ def _written_out(text: BitText, builder: Any, bits: Any) -> Any:
         "bits_select": lambda test, then, otherwise: pattern(builder.select(test, then.value, otherwise.value)),
         "bits_plus": instruction(rounded("add")),
         "bits_times": instruction(rounded("mul")),
-        "bits_converted": instruction(lambda n: builder.bitcast(builder.uitofp(n, SINGLE), WORD)),
+        "bits_converted": instruction(lambda n: builder.bitcast(builder.sitofp(n, SINGLE), WORD)),
     }
     exec("\n".join(text.spell(in_calls)), names)
     return names["result"].value
@@ -84,6 +85,6 @@ def loaded(text: BitText, builder: Any, bits: Any) -> Any:
     return builder.bitcast(_written_out(text, builder, bits), SINGLE)
 
 
-def stored(text: BitText, builder: Any, value: Any) -> Any:
-    """The pattern, in a word, that a number is kept as."""
-    return _written_out(text, builder, builder.bitcast(value, WORD))
+def stored(text: BitText, builder: Any, value: Any, *noise: Any) -> Any:
+    """The pattern, in a word, that a number is kept as; by its noise where the storage rounds stochastically."""
+    return _written_out(text, builder, builder.bitcast(value, WORD), *noise)

@@ -18,7 +18,8 @@ from functools import partial
 
 from fastopt.kernel import Kernel
 from fastopt.rules.entry import once_for_each
-from fastopt.storage import Storage
+from fastopt.storage import Storage, noise
+from fastopt.storage.blocks import BLOCK
 from fastopt.transcribe import LoopBody, spell, variable
 
 __all__ = ["FUNCTIONS", "OPERATORS", "VECTOR", "kernel_source", "lanes_of"]
@@ -87,9 +88,12 @@ def kernel_source(kernel: Kernel, primitives: str) -> str:
     fifth integer is 0. A table has a row for each slot: the scalars, and one number more. Where there is none, every tensor's slot is 0, or
     -1 if it is left alone. A captured CUDA graph replays the values that it was captured with, and so reads a table.
 
-    Raises ValueError for a narrow storage whose elements are not two bytes: the device's loads of vectors take halves of words.
+    Raises ValueError for storage by blocks, and for a narrow one whose elements are not two bytes: the device's loads of vectors take
+    halves of words.
     """
     for storage in kernel.storages:
+        if storage.code is not None:
+            raise ValueError("state_dtype: 'int8' cannot be used on a CUDA device yet; expected 'bfloat16', 'float16' or 'float32'")
         if storage.texts is not None and storage.itemsize != 2:
             raise ValueError(f"{storage.name} cannot be used on a CUDA device yet: its elements are {storage.itemsize} byte(s), expected 2")
     body = kernel.body
@@ -102,13 +106,27 @@ def kernel_source(kernel: Kernel, primitives: str) -> str:
         f"{at[stream]} = load_int64(streams_at + ({k} * tensors + tensor) * 8) + start * {storages[stream].itemsize}"
         for k, stream in enumerate(body.streams)
     ]
+    drawn = {name: noise.factors(max(k - 1, 0)) for k, (name, storage) in enumerate(storages.items()) if storage.draws}
+    if drawn:
+        low, high = map(variable, noise.SCALARS)
+        starts.append(f"first__element = load_int64(streams_at + ({len(body.streams)} * tensors + tensor) * 8) * {BLOCK} + start")
+        starts.append(f"step__number = int64_of_float32({low}) + (int64_of_float32({high}) << 16)")
+        starts += [f"{name}__start = first__element * {along} + step__number * {between}" for name, (along, between) in drawn.items()]
     values = [variable(name) for name in body.scalars]
     compute, itemsize = kernel.compute, 8 if kernel.compute == "float64" else 4
     loaded = dict.fromkeys([f"load_{compute}", *(name for storage in storages.values() for name in _primitives(storage, lanes))])
     return KERNEL.format(
         title=kernel.name,
         primitives=primitives,
-        imports=",\n    ".join(["load_int64", *POSITIONS, *loaded, *(f"{name}_{compute} as {name}" for name in ARITHMETIC)]),
+        imports=",\n    ".join(
+            [
+                "load_int64",
+                *["int64_of_float32"] * bool(drawn),
+                *POSITIONS,
+                *loaded,
+                *(f"{name}_{compute} as {name}" for name in ARITHMETIC),
+            ]
+        ),
         name=kernel.name,
         parameters=", ".join(f"{name}_value" for name in body.scalars),
         slots=len(body.streams) + 1,
@@ -121,8 +139,8 @@ def kernel_source(kernel: Kernel, primitives: str) -> str:
         first=at["p"],
         shift=shifts[at["p"]],
         lane_shift=_log2(lanes),
-        single=_indented(_single(body, storages, at), 3),
-        vector=_indented(_vector(body, storages, at, lanes), 3),
+        single=_indented(_single(body, storages, at, drawn), 3),
+        vector=_indented(_vector(body, storages, at, drawn, lanes), 3),
     )
 
 
@@ -137,15 +155,20 @@ def _primitives(storage: Storage, lanes: int) -> tuple[str, ...]:
     return f"load_{name}", f"store_{name}", f"load_{lanes}_{name}", f"store_{lanes}_{name}"
 
 
-def _single(body: LoopBody, storages: Mapping[str, Storage], at: Mapping[str, str]) -> list[str]:
+def _single(body: LoopBody, storages: Mapping[str, Storage], at: Mapping[str, str], drawn: Mapping[str, tuple[int, int]]) -> list[str]:
     """Loads, arithmetic and stores of one element."""
     place = {stream: f"{at[stream]} + element * {storages[stream].itemsize}" for stream in body.streams}
     loads = [f"{variable(stream)} = load_{storages[stream].name}({place[stream]})" for stream in body.streams]
-    stores = [f"store_{storages[stream].name}({place[stream]}, {variable('new_' + stream)})" for stream in body.written]
+    noises = {stream: f", {stream}__start + element * {along}" for stream, (along, _) in drawn.items()}
+    stores = [
+        f"store_{storages[stream].name}({place[stream]}, {variable('new_' + stream)}{noises.get(stream, '')})" for stream in body.written
+    ]
     return loads + spell(body, FUNCTIONS, "select", OPERATORS) + stores
 
 
-def _vector(body: LoopBody, storages: Mapping[str, Storage], at: Mapping[str, str], lanes: int) -> list[str]:
+def _vector(
+    body: LoopBody, storages: Mapping[str, Storage], at: Mapping[str, str], drawn: Mapping[str, tuple[int, int]], lanes: int
+) -> list[str]:
     """The same for the elements of one vector: all loads, then each lane's arithmetic, then all stores."""
     namings = [partial(_lane, body.scalars, lane) for lane in range(lanes)]
     place = {stream: f"{at[stream]} + element * {storages[stream].itemsize}" for stream in body.streams}
@@ -154,7 +177,8 @@ def _vector(body: LoopBody, storages: Mapping[str, Storage], at: Mapping[str, st
         loads.append(f"{', '.join(named(stream) for named in namings)} = load_{lanes}_{storages[stream].name}({place[stream]})")
     for stream in body.written:
         values = ", ".join(named("new_" + stream) for named in namings)
-        stores.append(f"store_{lanes}_{storages[stream].name}({place[stream]}, ({values}))")
+        noises = f", {stream}__start + element * {drawn[stream][0]}, {drawn[stream][0]}" if stream in drawn else ""
+        stores.append(f"store_{lanes}_{storages[stream].name}({place[stream]}, ({values}){noises})")
     lines = [line for named in namings for line in spell(body, FUNCTIONS, "select", OPERATORS, named)]
     return loads + lines + stores
 

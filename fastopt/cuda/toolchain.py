@@ -22,7 +22,7 @@ from numba.cuda.extending import intrinsic
 
 from fastopt.cuda.llvm import HALF, WORD, call, constant, place_vector, pointer_to, vector_at
 from fastopt.cuda.narrow import loaded, stored
-from fastopt.storage import STORAGES
+from fastopt.storage import OF_STATES, STORAGES
 from fastopt.storage.bits import BitText
 
 __all__ = ["compile_to_ptx"]
@@ -240,12 +240,48 @@ def _store_narrow_vector(text: BitText, lanes: int) -> Any:
     return store_vector
 
 
+def _store_drawn(text: BitText) -> Any:
+    @intrinsic
+    def store(typing_context: Any, address: Any, value: Any, noise: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            drawn = builder.trunc(arguments[2], WORD)
+            half = builder.trunc(stored(text, builder, arguments[1], drawn), HALF)
+            builder.store(half, pointer_to(builder, arguments[0], HALF))
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.float32, types.int64), generate
+
+    return store
+
+
+def _store_drawn_vector(text: BitText, lanes: int) -> Any:
+    """`(address, values, noise, along)`: the noise of the first value, and how much larger that of the next is."""
+
+    @intrinsic
+    def store_vector(typing_context: Any, address: Any, values: Any, noise: Any, along: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            drawn, step = (builder.trunc(argument, WORD) for argument in arguments[2:])
+            parts = []
+            for lane in range(lanes):
+                parts.append(stored(text, builder, builder.extract_value(arguments[1], lane), drawn))
+                drawn = builder.add(drawn, step)
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            words = [builder.or_(low, builder.shl(high, constant(16))) for low, high in pairs]
+            place_vector(builder, arguments[0], WORD, words)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.UniTuple(types.float32, lanes), types.int64, types.int64), generate
+
+    return store_vector
+
+
 thread_index, thread_count = _position("tid.x"), _position("ntid.x")
 block_index, block_count = _position("ctaid.x"), _position("nctaid.x")
 load_int64 = _load(types.int64)
 zero_float64, one_float64 = _number(types.float64, 0.0), _number(types.float64, 1.0)
 float64_of_float32 = _converted(types.float64, types.float32, "fpext")
 float32_of_float64 = _converted(types.float32, types.float64, "fptrunc")
+int64_of_float32 = _converted(types.int64, types.float32, "fptosi")
 
 for _element in (types.float32, types.float64):
     _lanes = VECTOR * 8 // _element.bitwidth  # a wider stream, with which a vector would have fewer, is computed with in another dtype
@@ -267,14 +303,15 @@ for _element in (types.float32, types.float64):
     }
     globals().update({f"{name}_{_element}": function for name, function in _names.items()})
 
-for _storage in STORAGES.values():
+for _storage in (*STORAGES.values(), *OF_STATES.values()):
     if _storage.texts is not None and _storage.itemsize == 2:  # the loads above take halves of words; `source` refuses others
         _loading, _storing = _storage.texts
-        _names = {"load": _load_narrow(_loading), "store": _store_narrow(_storing)}
+        _storing_one, _storing_several = (_store_drawn, _store_drawn_vector) if _storage.draws else (_store_narrow, _store_narrow_vector)
+        _names = {"load": _load_narrow(_loading), "store": _storing_one(_storing)}
         for _lanes in (4, 8):  # beside streams of float32, and without any
             _names |= {
                 f"load_{_lanes}": _load_narrow_vector(_loading, _lanes),
-                f"store_{_lanes}": _store_narrow_vector(_storing, _lanes),
+                f"store_{_lanes}": _storing_several(_storing, _lanes),
             }
         globals().update({f"{name}_{_storage.name}": function for name, function in _names.items()})
 

@@ -48,6 +48,9 @@ def gradient(value: Any, label: str, beside: Array, beside_label: str, dtype: np
 
 
 def copied_from(value: Any, label: str, state: Any, parameter_label: str) -> None:
-    """An array whose values a state can take over. Raises TypeError or ValueError."""
+    """An array whose values a state, or the scales of one, can take over. Raises TypeError or ValueError."""
+    if state.dtype.kind in "iu" and isinstance(value, np.ndarray) and not masked(value):  # codes, which no parameter is made of
+        arguments.alike(value, label, state, parameter_label, state.dtype)
+        return
     parameter(value, label, writeable=False)
     arguments.alike(value, label, state, parameter_label, state.dtype)

@@ -66,7 +66,7 @@ def step_once(address: int, kernel: Kernel, arrays: tuple[Any, ...], threads: in
     return bool(_launch.step_once(address, numbers, count, is_double, arrays, slot.scalars_once(), *prologue, shared_by, PIECES, large))
 
 
-def _help(traffic: int, threads: int) -> tuple[bool, bool]:
+def _help(traffic: float, threads: int) -> tuple[bool, bool]:
     """Whether a step that moves so many bytes gets help, and whether it is worth waking somebody for."""
     return threads > 1 and traffic >= PARALLEL_FROM, traffic >= WAKE_FROM
 
@@ -95,9 +95,9 @@ class LaunchedRunner:
         self.kernel, self.work, self.named = kernel, work, named
         self.several, _ = _help(kernel.bytes_per_parameter * work.elements, work.threads)
         self.update = self._bound(update, kernel.scalar_count, kernel.bytes_per_parameter)
-        self.at_once = None if work.gather is not_known else self.update.step
+        self.at_once = None if work.gather is not_known or kernel.draws else self.update.step
 
-    def _bound(self, address: int, scalar_count: int, bytes_each: int) -> Any:
+    def _bound(self, address: int, scalar_count: int, bytes_each: float) -> Any:
         work = self.work
         several, large = _help(bytes_each * work.elements, work.threads)
         pieces, threads = (work.pieces, work.threads) if several else (work.serial, 1)
@@ -106,7 +106,8 @@ class LaunchedRunner:
 
     def ready(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> list[Callable[[], Any]]:
         """The calls that make a step, on the gradients that the work list was refreshed with."""
-        rows = [(slot.scalars(), slot.settings.direction * clip / grad_scale, slot.settings.decay) for slot in slots]
+        draws = self.kernel.draws
+        rows = [(slot.of_kernel(draws), slot.settings.direction * clip / grad_scale, slot.settings.decay) for slot in slots]
         return [partial(self.update.over, self.update.table(rows))]
 
     @cached_property

@@ -7,12 +7,14 @@ from functools import partial
 from operator import setitem
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.host import arrays
 from fastopt.host.states import zeros_beside
 from fastopt.host.worklist import WorkList
 from fastopt.kernel import Kernel
+from fastopt.storage.blocks import BLOCK
 
 try:
     from fastopt.host._gather import all_plain
@@ -23,7 +25,19 @@ except ImportError:  # no compiler at hand when fastopt was installed: arrays ar
         return False
 
 
-__all__ = ["assign", "assigning", "backends", "check_together", "name", "settle", "to_host", "views", "work_list", "zeros_beside"]
+__all__ = [
+    "assign",
+    "assigning",
+    "backends",
+    "check_together",
+    "name",
+    "scales_beside",
+    "settle",
+    "to_host",
+    "views",
+    "work_list",
+    "zeros_beside",
+]
 
 name = "host memory"
 backends = ("numpy", "numba", "cython")
@@ -36,6 +50,11 @@ def views(given: Sequence[Any], labels: Sequence[str]) -> list[NDArray[Any]]:
         for array, label in zip(found, labels, strict=True):
             arrays.parameter(array, label)
     return found
+
+
+def scales_beside(views: Sequence[NDArray[Any]], count: int) -> list[list[NDArray[Any]]]:
+    """For each parameter so many arrays of float32 zeros, with one for each of its blocks."""
+    return [[np.zeros(-(-view.size // BLOCK), np.float32) for _ in range(count)] for view in views]
 
 
 def to_host(state: NDArray[Any]) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """The work list: every tensor of a step as rows of plain integers, so that a step is one call into compiled code.
 
-    addresses   int64 (tensors, 4 + states)   where p, g and each state of a tensor begin; where its blocks begin among all; its slot
+    addresses   int64 (tensors, 4 + states)   where p, g, each state of a tensor and then its scales, if it has some, begin; where its
+                                              blocks begin among all; its slot
     rows        int64 (rows, 3)               tensor, first element, number of elements
     serial      int64 (1, 2)                  all rows, for one thread: from, to (not included)
     parallel    int64 (threads, 2)            each thread's rows
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from fastopt.extents import Extents
 from fastopt.host import arrays
 from fastopt.kernel import Kernel
+from fastopt.storage import STORAGES
 
 try:
     from fastopt.host._gather import Gatherer, addresses
@@ -66,7 +68,7 @@ class WorkList:
     params
         Dense, writeable arrays of the kernel's dtype for parameters.
     states
-        For each parameter, its state arrays: of its shape and layout, in the order of the rule.
+        For each parameter, its state arrays: of its shape and layout, in the order of the rule; then their scales (`Kernel.held`).
     labels, gradient_labels
         What to call each parameter and each gradient in an error.
     threads
@@ -112,7 +114,7 @@ class WorkList:
         sizes = [p.size for p in self.params]
         self.elements = sum(sizes)
         self._shapes = [p.shape for p in self.params]
-        per_tensor = len(kernel.storages) - 1
+        per_tensor = len(kernel.columns) - 1
         written = addresses([array for p, own in zip(self.params, self.states, strict=True) for array in (p, *own)])
         self.addresses = np.zeros((len(self.params), 1 + per_tensor + 2), np.int64)
         self.addresses[:, 0] = written[::per_tensor]
@@ -123,13 +125,12 @@ class WorkList:
         self.absent = np.zeros(len(self.params) + 1, np.uint8)
         self.rows, self.pieces = _cut(sizes, threads * PIECES)
         self.serial = np.array([[0, len(self.rows)]], np.int64)
-        bytes_each = [storage.itemsize for storage in (kernel.storages[0], *kernel.storages[2:])]
 
         def label(index: int) -> str:
             tensor, k = divmod(index, per_tensor)
             return f"state {k - 1} of {labels[tensor]}" if k else labels[tensor]
 
-        self.guard(Extents(written, np.array(sizes, np.int64)[:, None] * np.array(bytes_each), label))
+        self.guard(Extents(written, _lengths(kernel, np.array(sizes, np.int64)[:, None]), label))
 
     @cached_property
     def parallel(self) -> NDArray[np.int64]:
@@ -166,6 +167,15 @@ class WorkList:
         absent = np.array([g is None for g in gradients], np.uint8)
         if (absent != self.absent[:-1]).any():
             self.absent[:-1], self.absent[-1] = absent, 1
+
+
+def _lengths(kernel: Kernel, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Bytes of each array that a step writes: parameters, states and scales, of tensors of these sizes, a row each."""
+    found: NDArray[np.int64] = sizes * np.array([storage.itemsize for storage in (kernel.storages[0], *kernel.storages[2:])])
+    if not kernel.blocked:
+        return found
+    scales = -(-sizes // BLOCK) * np.full(len(kernel.blocked), STORAGES["float32"].itemsize)
+    return np.concatenate([found, scales], axis=1)
 
 
 def _cut(sizes: Sequence[int], parts: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

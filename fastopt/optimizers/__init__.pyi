@@ -49,6 +49,8 @@ class ADOPT(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -74,6 +76,8 @@ class AdEMAMix(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -95,6 +99,8 @@ class AdaDelta(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -118,6 +124,8 @@ class AdaGrad(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -140,6 +148,8 @@ class AdaMax(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -167,6 +177,8 @@ class Adam(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -191,6 +203,8 @@ class Adan(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -211,6 +225,8 @@ class Lion(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -232,6 +248,8 @@ class Momentum(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -255,6 +273,8 @@ class NAdam(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -280,6 +300,8 @@ class RAdam(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -308,6 +330,8 @@ class RMSProp(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -329,6 +353,8 @@ class Rprop(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -352,6 +378,8 @@ class SGD(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -372,6 +400,8 @@ class Signum(Optimizer):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -399,6 +429,8 @@ class AdamW(Adam):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -424,6 +456,8 @@ class ScheduleFreeAdamW(ScheduleFree):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -447,6 +481,8 @@ class ScheduleFreeSGD(ScheduleFree):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...

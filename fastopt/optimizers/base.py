@@ -63,10 +63,18 @@ class Optimizer(Following):
         The most threads that a step may use; None is FASTOPT_NUM_THREADS where set, else every core. Small steps run in one
         thread, and none in more than there are CPUs that the calling thread may use. Results do not depend on it.
     state_dtype
-        How states are kept: "float32", "float16" or "bfloat16", for parameters that are not float64. None is the dtype that steps are
-        computed in: float64 for float64 parameters, else float32. Narrow states round to nearest at each step, so a second moment in
-        bfloat16 stands still where beta2 is near 1 (`fastopt.storage`). In float16 it rounds to 0 below 3e-8 (gradients below 5e-3, at
-        beta2 = 0.999) while the first does not, and a step may be as large as lr / eps: for Adam and RMSProp take another.
+        How states are kept: "float32", "bfloat16", "int8" or "float16", for parameters that are not float64. None is the dtype that steps
+        are computed in: float64 for float64 parameters, else float32. In "int8" an element takes a byte, and each 256 have a float32
+        scale (`fastopt.storage.blocks`). In float16, which is rounded to nearest, a second moment rounds to 0 below 3e-8 (gradients
+        below 5e-3, at beta2 = 0.999) while the first does not, and a step may be as large as lr / eps: for Adam and RMSProp take another.
+    stochastic_rounding
+        Round states in bfloat16 and int8 up or down so that they are right on the average (`fastopt.storage.noise`): the noise comes of the
+        element and the step, not of a generator, so results are the same bits on every backend, and a run that is resumed goes on as if it
+        had not stopped. None is True for these two. False has bfloat16 states round to nearest, and a second moment with beta2 near 1
+        stands still then: it follows gradients that become smaller no more.
+    narrow_from
+        The elements from which a tensor's states are kept in `state_dtype`; those of smaller tensors stay in the compute dtype. None is
+        4096 for int8 and 0 for others.
     grad_dtype
         What gradients come in; None is the dtype of their parameter.
     groups
@@ -112,13 +120,16 @@ class Optimizer(Following):
         backend: str = "auto",
         num_threads: int | None = None,
         state_dtype: Any = None,
+        stochastic_rounding: bool | None = None,
+        narrow_from: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
         **hyperparameters: Any,
     ) -> None:
         given = {"lr": lr, "weight_decay": weight_decay, "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize}
         options: dict[str, Any] = {"max_norm": max_norm, "nonfinite": nonfinite, "backend": backend, "num_threads": num_threads}
-        options |= {"state_dtype": state_dtype, "grad_dtype": grad_dtype, "groups": groups}
+        options |= {"state_dtype": state_dtype, "stochastic_rounding": stochastic_rounding, "narrow_from": narrow_from}
+        options |= {"grad_dtype": grad_dtype, "groups": groups}
         self._begin(params, Family.of(find(rule)), {**given, **hyperparameters}, options)
 
     def step(self, grads: Any, *, grad_scale: float = UNSCALED, max_norm: float | None = None, stream: Any = None) -> bool:

@@ -20,6 +20,8 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "backend": ("str", "auto"),
     "num_threads": ("int | None", None),
     "state_dtype": ("Any", None),
+    "stochastic_rounding": ("bool | None", None),
+    "narrow_from": ("int | None", None),
     "grad_dtype": ("Any", None),
     "groups": ("Mapping[str, Mapping[str, Any]] | None", None),
 }

@@ -118,8 +118,9 @@ class Holding(Attributes):
     def _settle(self, given: Mapping[str, Any], standing: Mapping[str, Any] = NOTHING) -> Settled:
         return self._family.settle(given, ("params", "rule", *OPTIONS), standing)
 
-    def _make_states(self, share: Share, before: Mapping[str, Sequence[Any]] = NOTHING) -> None:
-        made = shares.states(share, [self._views[i] for i in share.positions], self._memory, before)
+    def _make_states(self, share: Share, before: Sequence[Mapping[str, Any]] = ()) -> None:
+        views, kernels = ([every[i] for i in share.positions] for every in (self._views, self._kernels))
+        made = shares.states(share, views, kernels, self._memory, before)
         for i, own in zip(share.positions, made, strict=True):
             self._states[i] = own
 
@@ -184,8 +185,9 @@ class Holding(Attributes):
         changed = list(self._shares)
         for k in which:
             changed[k] = changed[k].changed(changes, self._turn.steps)
-            if changed[k].state is not self._shares[k].state:
-                raise ValueError(f"state_dtype: expected {self._shares[k].values['state_dtype']!r}, as the states are; received another")
+            for name, own in vars(self._shares[k].state).items():
+                if getattr(changed[k].state, name) != own:
+                    raise ValueError(f"{name}: expected {own!r}, as the states are; received another")
         self._apply(changed)
 
     def _apply(self, changed: list[Share]) -> None:
@@ -205,11 +207,11 @@ class Holding(Attributes):
             return
         with self._unless_it_fails():
             before, self._shares = self._shares, changed
+            held = [own.held for own in self._kernels]
             self._kernels, self._states = kernels, list(self._states)
             for old, new in zip(before, changed, strict=True):
                 if old.rule is not new.rule:
-                    kept = zip(*(self._states[i] for i in new.positions), strict=True)
-                    self._make_states(new, dict(zip(old.rule.states, kept, strict=True)))
+                    self._make_states(new, [dict(zip(held[i], self._states[i], strict=True)) for i in new.positions])
             self._lay_out(slots)
 
     @contextmanager

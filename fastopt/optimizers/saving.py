@@ -11,6 +11,7 @@ from fastopt import checkpoint
 from fastopt.optimizers import shares, state_dict
 from fastopt.optimizers.holding import Holding
 from fastopt.optimizers.turns import in_turn
+from fastopt.rules.entry import FLAG
 from fastopt.rules.family import Family
 from fastopt.slots import Slot
 
@@ -34,7 +35,7 @@ class Saving(Holding):
         return self._copied()
 
     def _copied(self) -> dict[str, list[Any]]:
-        copies = state_dict.flat(self._shares, self._states, self._memory)
+        copies = state_dict.flat(self._kernels, self._states, self._memory)
         self._plan.settle()
         return copies
 
@@ -42,8 +43,11 @@ class Saving(Holding):
         return state_dict.export(self._turn.steps, self._shares, self._plan.slot_of)
 
     @in_turn
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, Any], *, convert: bool = False) -> None:
         """Takes over what `state_dict` gave; checked as a whole before anything is written.
+
+        With `convert`, states of another storage are taken over as the numbers that they stand for, in this optimizer's (`state_dtype` and
+        what goes with it stay as they are); without, they are refused.
 
         Arguments are part of it: schedules that were saved go on, and a number that was saved takes a schedule's place.
 
@@ -51,10 +55,10 @@ class Saving(Holding):
         Structures, shapes and dtypes are those of the states: of a rule that keeps none, only the number of parameters can be compared
         here (a file knows their names, shapes and dtypes too).
         """
-        self._take(state_dict)
+        self._take(state_dict, FLAG.checked(convert, "convert"))
 
-    def _take(self, given: Any) -> None:
-        found = state_dict.checked(given, self._shares, self._states, self._structure)
+    def _take(self, given: Any, convert: bool = False) -> None:
+        found = state_dict.checked(given, self._shares, self._kernels, self._states, self._structure, convert)
         changed = [share.changed(values, found.steps) for share, values in zip(self._shares, found.values, strict=True)]
         for k, (share, new) in enumerate(zip(self._shares, changed, strict=True)):
             if new.rule is not share.rule:
@@ -67,9 +71,8 @@ class Saving(Holding):
         slots = [made[key] for key in keys]
         copies = [
             (own, found.states[name][i])
-            for share in changed
-            for i in share.positions
-            for name, own in zip(share.rule.states, self._states[i], strict=True)
+            for i, kernel in enumerate(self._kernels)
+            for name, own in zip(kernel.held, self._states[i], strict=True)
         ]
         with self._unless_it_fails() as stays:
             kernels = shares.kernels(changed, self._views, self._structure)
@@ -97,11 +100,14 @@ class Saving(Holding):
         """
         checkpoint.save(*self._snapshot(), path)
 
-    def load(self, path: str | os.PathLike[str]) -> None:
-        """Takes over what `save` wrote. Raises TypeError or ValueError, with nothing changed, for a file that does not fit."""
+    def load(self, path: str | os.PathLike[str], *, convert: bool = False) -> None:
+        """Takes over what `save` wrote; `convert` as in `load_state_dict`.
+
+        Raises TypeError or ValueError, with nothing changed, for a file that does not fit.
+        """
         found = checkpoint.load(path, list(self._structure.labels("params")), self._kinds())
         restored = {name: self._structure.restore(values) for name, values in found["state"].items()}
-        self.load_state_dict({**found, "state": restored})
+        self.load_state_dict({**found, "state": restored}, convert=convert)
 
     @in_turn
     def __getstate__(self) -> dict[str, Any]:

@@ -9,19 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from fastopt import storage
+from fastopt import layout, storage
 from fastopt.kernel import Kernel, kernel_of
 from fastopt.memory import Memory
 from fastopt.optimizers import scheduled
 from fastopt.rules.entry import COPY, Rule
 from fastopt.rules.family import Family, Settled
 from fastopt.settings import Settings
-from fastopt.storage import STORAGES, Storage
+from fastopt.storage import Storage, blocks
+from fastopt.storage import states as of_states
+from fastopt.storage.states import StateStorage
 from fastopt.structure import Structure
 
 __all__ = ["STORAGE", "Share", "kernels", "share_of", "states", "taken"]
 
-STORAGE = ("state_dtype", "grad_dtype")
+STORAGE = (*of_states.ARGUMENTS, "grad_dtype")
 """The arguments that say how states and gradients lie in memory, which no family knows of."""
 
 
@@ -36,14 +38,14 @@ class Share:
     settled
         Its arguments and what they come to; the learning rate may have been set since, in its settings.
     state, gradient
-        How states and gradients lie in memory; None for the compute dtype, and for the parameter's own.
+        How states and gradients lie in memory; None for the gradient that lies as its parameter does.
     schedules
         Of the arguments that have one by name (`fastopt.optimizers.scheduled`). What is settled for them is of the step that was made last.
     """
 
     positions: list[int]
     settled: Settled
-    state: Storage | None
+    state: StateStorage
     gradient: Storage | None
     schedules: dict[str, Any] = field(default_factory=dict)
 
@@ -60,8 +62,8 @@ class Share:
     @property
     def values(self) -> dict[str, Any]:
         """Every argument by its name, as it was given: a schedule where there is one."""
-        storages = (None if found is None else found.name for found in (self.state, self.gradient))
-        return {**self.settled.values, "lr": self.settings.lr, **dict(zip(STORAGE, storages, strict=True)), **self.schedules}
+        storages = {**vars(self.state), "grad_dtype": None if self.gradient is None else self.gradient.name}
+        return {**self.settled.values, "lr": self.settings.lr, **storages, **self.schedules}
 
     def value_at(self, name: str, steps: int) -> Any:
         """An argument as the step after so many uses it. Raises ValueError as `at`."""
@@ -94,17 +96,13 @@ class Share:
         kept = {name: value for name, value in self.values.items() if name in STORAGE or name in self.schedules}
         return taken(self.positions, {**kept, **changes}, own.family, own.changed, steps)
 
-    def state_of(self, own: Storage) -> Storage:
-        """How the states beside a parameter lie in memory."""
-        return STORAGES[own.compute] if self.state is None else self.state
-
 
 def taken(positions: list[int], given: Mapping[str, Any], family: Family, settle: Callable[..., Settled], steps: int) -> Share:
     """A group of these arguments, checked, for the step after so many; `settle` takes all but those of storage."""
     own = dict(given)
-    state, gradient = (
-        None if value is None else storage.find(value, name) for name, value in [(name, own.pop(name, None)) for name in STORAGE]
-    )
+    state = of_states.taken(*(own.pop(name, None) for name in of_states.ARGUMENTS))
+    named = own.pop("grad_dtype", None)
+    gradient = None if named is None else storage.find(named, "grad_dtype")
     schedules = scheduled.among(own, family)
     if not schedules:
         return Share(positions, settle(own), state, gradient)
@@ -129,23 +127,38 @@ def kernels(shares: Sequence[Share], views: Sequence[Any], structure: Structure)
     """Of each array its kernel. Raises ValueError for storage that does not go with an array's."""
     found: dict[int, Kernel] = {}
     for share in shares:
-        by_dtype: dict[np.dtype[Any], Kernel] = {}
+        alike: dict[tuple[np.dtype[Any], bool], Kernel] = {}
+        least = share.state.least
         for i in share.positions:
-            dtype = views[i].dtype
-            if dtype not in by_dtype:
-                by_dtype[dtype] = _kernel(share, _storage(views[i]), partial(structure.label, i, "params"))
-            found[i] = by_dtype[dtype]
+            view = views[i]
+            key = view.dtype, view.size < least
+            if key not in alike:
+                alike[key] = _kernel(share, _storage(view), view.size, partial(structure.label, i, "params"))
+            found[i] = alike[key]
+            if found[i].blocked:
+                _lies_in_c_order(view, partial(structure.label, i, "params"))
     return [found[i] for i in range(len(views))]
 
 
-def _kernel(share: Share, own: Storage, label: Callable[[], str]) -> Kernel:
-    state, gradient = share.state_of(own), own if share.gradient is None else share.gradient
-    for name, chosen in (("state_dtype", state), ("grad_dtype", gradient)):
-        if chosen.compute != own.compute:
-            raise ValueError(
-                f"{name}: expected one that is computed with in {own.compute}, as {label()} of {own.name} is, received {chosen.name}"
-            )
-    return kernel_of(share.rule, share.settings.coupled, own.name, gradient.name, state.name)
+def _kernel(share: Share, own: Storage, size: int, label: Callable[[], str]) -> Kernel:
+    share.state.refuse(own, label)
+    gradient = own if share.gradient is None else share.gradient
+    if gradient.compute != own.compute:
+        raise ValueError(
+            f"grad_dtype: expected one that is computed with in {own.compute}, as {label()} of {own.name} is, received {gradient.name}"
+        )
+    states = tuple(state.name for state in share.state.of(share.rule, own, size))
+    return kernel_of(share.rule, share.settings.coupled, own.name, gradient.name, states)
+
+
+def _lies_in_c_order(view: Any, label: Callable[[], str]) -> None:
+    """Raises ValueError if it does not: blocks are of elements in the order of memory, which files and pickles do not keep."""
+    strides = layout.of(view)
+    if not layout.same(view.shape, strides, layout.contiguous(view.shape)):
+        raise ValueError(
+            f"state_dtype: expected C-contiguous parameters beside int8, received {label()} of shape {tuple(view.shape)} and "
+            f"strides {strides} in elements; bfloat16 takes every dense layout"
+        )
 
 
 def _storage(view: Any) -> Storage:
@@ -154,30 +167,45 @@ def _storage(view: Any) -> Storage:
     return found
 
 
-def states(share: Share, views: Sequence[Any], memory: Memory, before: Mapping[str, Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """The states of these arrays of a group, of their initial values; those that stand in `before` by name stay as they are."""
-    missing = [name for name in share.rule.states if name not in before]
-    by_dtype: dict[np.dtype[Any], list[int]] = {}
-    for k, view in enumerate(views):
-        by_dtype.setdefault(view.dtype, []).append(k)
-    made: list[list[Any]] = [[]] * len(views)
-    for places in by_dtype.values():
+def states(
+    share: Share, views: Sequence[Any], kernels: Sequence[Kernel], memory: Memory, before: Sequence[Mapping[str, Any]] = ()
+) -> list[tuple[Any, ...]]:
+    """The states and scales of these arrays of a group (`Kernel.held`), of their initial values; those that were there before stay."""
+    made: list[dict[str, Any]] = [dict(own) for own in before] or [{} for _ in views]
+    alike: dict[Kernel, list[int]] = {}
+    for k, kernel in enumerate(kernels):
+        alike.setdefault(kernel, []).append(k)
+    for kernel, places in alike.items():
         some = [views[k] for k in places]
-        zeros = memory.zeros_beside(some, share.state_of(_storage(some[0])).dtype, len(missing))
-        for k, own in zip(places, zeros, strict=True):
-            made[k] = own
-    for n, name in enumerate(missing):
-        value = share.rule.initial(name, share.settings.hyperparameters)
-        if value != 0.0:
-            for own, view in zip(made, views, strict=True):
-                _fill(own[n], value, view, memory)
-    if not before:
-        return list(map(tuple, made))
-    there = {**before, **dict(zip(missing, zip(*made, strict=True), strict=True))}
-    every = [there[name] for name in share.rule.states]
-    return list(zip(*every, strict=True)) if every else [()] * len(views)
+        there = made[places[0]].keys() | set()
+        stored = dict(zip(share.rule.states, kernel.storages[2:], strict=True))
+        by_dtype: dict[np.dtype[Any], list[str]] = {}
+        for name in kernel.rule.states:
+            if name not in there:
+                by_dtype.setdefault(stored[name].dtype, []).append(name)
+        for dtype, names in by_dtype.items():
+            for k, own in zip(places, memory.zeros_beside(some, dtype, len(names)), strict=True):
+                made[k].update(zip(names, own, strict=True))
+        scales = [name for name in kernel.held[len(kernel.rule.states) :] if name not in there]
+        if scales:
+            for k, own in zip(places, memory.scales_beside(some, len(scales)), strict=True):
+                made[k].update(zip(scales, own, strict=True))
+        for name in kernel.rule.states:
+            value = 0.0 if name in there else share.rule.initial(name, share.settings.hyperparameters)
+            if value != 0.0:
+                for k in places:
+                    _fill(made[k], name, stored[name], value, views[k], memory)
+    return [tuple(map(own.__getitem__, kernel.held)) for own, kernel in zip(made, kernels, strict=True)]
 
 
-def _fill(state: Any, value: Any, view: Any, memory: Memory) -> None:
-    beginning = memory.to_host(view).astype(state.dtype) if value is COPY else np.full(view.shape, value, state.dtype)
-    memory.assign(state, beginning)
+def _fill(own: Mapping[str, Any], name: str, stored: Storage, value: Any, view: Any, memory: Memory) -> None:
+    state = own[name]
+    if stored.code is not None:
+        numbers = np.full(view.size, value, np.float32)
+        codes, scales = blocks.encode(stored.code, numbers, np.zeros(view.size, np.uint32))
+        memory.assign(own[f"{name}_scale"], scales)
+        memory.assign(state, codes.reshape(view.shape))  # they are all the same
+    elif value is COPY:
+        memory.assign(state, memory.to_host(view).astype(state.dtype))
+    else:
+        memory.assign(state, np.full(view.shape, value, state.dtype))

@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 
 from fastopt import arguments
 from fastopt.host import arrays
+from fastopt.kernel import Kernel
 from fastopt.memory import Memory
-from fastopt.optimizers import scheduled
-from fastopt.optimizers.shares import Share
+from fastopt.optimizers import converted, scheduled
+from fastopt.optimizers.shares import STORAGE, Share
 from fastopt.slots import Slot
 from fastopt.structure import Structure
 
 __all__ = ["Checked", "checked", "export", "names"]
 
 KEYS = ("steps", "groups", "slots", "state")
+ADDED = ("stochastic_rounding", "narrow_from")
 MOST_STEPS = 2**62
 """More than anybody can make; from there on as many again can be counted in 64 bits."""
 
@@ -48,18 +50,18 @@ def _steps(value: Any, label: str) -> int:
     return steps
 
 
-def names(shares: Sequence[Share]) -> list[str]:
-    """The states that there are in any group."""
-    return list(dict.fromkeys(name for share in shares for name in share.rule.states))
+def names(kernels: Sequence[Kernel]) -> list[str]:
+    """The states that there are of any parameter, and then the scales."""
+    of_rules = (name for kernel in dict.fromkeys(kernels) for name in kernel.rule.states)
+    return list(dict.fromkeys([*of_rules, *(name for kernel in dict.fromkeys(kernels) for name in kernel.held)]))
 
 
-def flat(shares: Sequence[Share], states: Sequence[Sequence[Any]], memory: Memory) -> dict[str, list[NDArray[Any] | None]]:
+def flat(kernels: Sequence[Kernel], states: Sequence[Sequence[Any]], memory: Memory) -> dict[str, list[NDArray[Any] | None]]:
     """Each state by name as copies in host memory, one for each parameter."""
-    found: dict[str, list[NDArray[Any] | None]] = {name: [None] * len(states) for name in names(shares)}
-    for share in shares:
-        for i in share.positions:
-            for name, state in zip(share.rule.states, states[i], strict=True):
-                found[name][i] = memory.to_host(state)
+    found: dict[str, list[NDArray[Any] | None]] = {name: [None] * len(states) for name in names(kernels)}
+    for i, kernel in enumerate(kernels):
+        for name, state in zip(kernel.held, states[i], strict=True):
+            found[name][i] = memory.to_host(state)
     return found
 
 
@@ -76,33 +78,39 @@ def export(steps: int, shares: Sequence[Share], slots: Sequence[Slot]) -> dict[s
     return {"steps": steps, "groups": groups, "slots": kept}
 
 
-def checked(given: Any, shares: Sequence[Share], states: Sequence[Sequence[Any]], structure: Structure) -> Checked:
+def checked(
+    given: Any, shares: Sequence[Share], kernels: Sequence[Kernel], states: Sequence[Sequence[Any]], structure: Structure, convert: bool
+) -> Checked:
     """What a dictionary holds. Raises TypeError or ValueError for one of another rule, structure, shape or dtype."""
     if not isinstance(given, Mapping) or set(given) != set(KEYS):
         raise ValueError(f"state_dict: expected a mapping with {', '.join(KEYS)}; received {_keys(given)}")
     steps = _steps(given["steps"], "state_dict['steps']")
-    values = _groups(given["groups"], shares)
+    values = _groups(given["groups"], shares, convert)
     steps_of, memory_of = _slots(given["slots"], shares, len(states))
-    return Checked(steps, values, steps_of, memory_of, _states(given["state"], shares, states, structure))
+    return Checked(steps, values, steps_of, memory_of, _states(given["state"], kernels, states, structure, convert))
 
 
-def _groups(given: Any, shares: Sequence[Share]) -> list[dict[str, Any]]:
+def _groups(given: Any, shares: Sequence[Share], convert: bool) -> list[dict[str, Any]]:
     if not isinstance(given, Sequence) or len(given) != len(shares):
         raise ValueError(f"state_dict['groups']: expected {len(shares)} groups, received {_count(given)}")
     found = []
     for k, (group, share) in enumerate(zip(given, shares, strict=True)):
         label = f"state_dict['groups'][{k}]"
         expected = {"rule", "params", *share.values}
+        if isinstance(group, Mapping):  # the first versions had no such arguments
+            group = {**{name: share.values[name] for name in ADDED if name not in group}, **group}
         if isinstance(group, Mapping) and group.get("rule", share.rule.name) != share.rule.name:
             raise ValueError(f"{label}['rule']: expected {share.rule.name!r}, received {group['rule']!r}")
         if not isinstance(group, Mapping) or set(group) != expected:
             raise ValueError(f"{label}: expected a mapping with {', '.join(sorted(expected))}; received {_keys(group)}")
         if list(group["params"]) != share.positions:
             raise ValueError(f"{label}['params']: expected the positions of its {len(share.positions)} parameters, received others")
-        for name in ("state_dtype", "grad_dtype"):
-            if group[name] != share.values[name]:
-                raise ValueError(f"{label}[{name!r}]: expected {share.values[name]!r}, received {group[name]!r}")
-        found.append(scheduled.taken_back({name: group[name] for name in share.values}, label))
+        own = {name: share.values[name] for name in STORAGE}
+        for name in () if convert else STORAGE:
+            if group[name] != own[name]:
+                hint = "" if name == "grad_dtype" else "; convert=True takes states of another storage"
+                raise ValueError(f"{label}[{name!r}]: expected {own[name]!r}, received {group[name]!r}{hint}")
+        found.append(scheduled.taken_back({name: group[name] for name in share.values} | own, label))
     return found
 
 
@@ -131,22 +139,25 @@ def _slots(given: Any, shares: Sequence[Share], count: int) -> tuple[list[int], 
     return steps_of, memory_of
 
 
-def _states(given: Any, shares: Sequence[Share], states: Sequence[Sequence[Any]], structure: Structure) -> dict[str, list[Any]]:
-    expected = names(shares)
+def _states(
+    given: Any, kernels: Sequence[Kernel], states: Sequence[Sequence[Any]], structure: Structure, convert: bool
+) -> dict[str, list[Any]]:
+    expected = names(kernels)
+    if convert and isinstance(given, Mapping):
+        given = converted.states(given, kernels, states, structure)
     if not isinstance(given, Mapping) or set(given) != set(expected):
         raise ValueError(f"state_dict['state']: expected a mapping with {expected}; received {_keys(given)}")
     found = {name: structure.flatten(given[name], f"state_dict['state'][{name!r}]") for name in expected}
-    for share in shares:
-        for i in share.positions:
-            for name in expected:
-                label = structure.label(i, f"state_dict['state'][{name!r}]")
-                value = found[name][i]
-                if name not in share.rule.states:
-                    if value is not None:
-                        raise ValueError(f"{label}: expected None, as rule {share.rule.name!r} has no such state; received an array")
-                    continue
-                own = states[i][share.rule.states.index(name)]
-                arrays.copied_from(value, label, own, structure.label(i, "params"))
+    for i, kernel in enumerate(kernels):
+        for name in expected:
+            label = structure.label(i, f"state_dict['state'][{name!r}]")
+            value = found[name][i]
+            if name not in kernel.held:
+                if value is not None:
+                    raise ValueError(f"{label}: expected None, as rule {kernel.rule.name!r} has no such state; received an array")
+                continue
+            own = states[i][kernel.held.index(name)]
+            arrays.copied_from(value, label, own, structure.label(i, "params"))
     return found
 
 

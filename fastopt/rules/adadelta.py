@@ -13,6 +13,7 @@ def _scalars(step: int, lr: float, rho: float, eps: float) -> tuple[float, ...]:
 
 @rule(
     states=("v", "u"),
+    non_negative=("v", "u"),
     hyperparameters={"rho": Hyperparameter(0.9, UNIT), "eps": Hyperparameter(1e-6, NON_NEGATIVE)},
     scalars=_scalars,
     equation=("v <- rho v + (1 - rho) g^2;   d = sqrt(u + eps) / sqrt(v + eps) g;   u <- rho u + (1 - rho) d^2;   p <- p - lr d"),

@@ -19,6 +19,7 @@ def _scalars(
 
 @rule(
     states={"h": "initial_accumulator_value"},
+    non_negative=("h",),
     hyperparameters={
         "lr_decay": Hyperparameter(0.0, NON_NEGATIVE),
         "initial_accumulator_value": Hyperparameter(0.0, NON_NEGATIVE),

@@ -63,6 +63,7 @@ _HYPERPARAMETERS = {
 
 @rule(
     states=("m", "v", "v_max"),
+    non_negative=("v", "v_max"),
     hyperparameters=_HYPERPARAMETERS,
     scalars=_scalars,
     default_lr=1e-3,

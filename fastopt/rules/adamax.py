@@ -19,6 +19,7 @@ def _scalars(step: int, lr: float, betas: tuple[float, float], eps: float, eps_o
 
 @rule(
     states=("m", "u"),
+    non_negative=("u",),
     hyperparameters={
         "betas": Hyperparameter((0.9, 0.999), UNIT),
         "eps": Hyperparameter(1e-8, NON_NEGATIVE),

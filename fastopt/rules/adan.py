@@ -32,6 +32,7 @@ def _scalars(
 
 @rule(
     states=("m", "e", "n", "before"),
+    non_negative=("n",),
     hyperparameters={
         "betas": Hyperparameter((0.98, 0.92, 0.99), UNIT),
         "eps": Hyperparameter(1e-8, NON_NEGATIVE),

@@ -50,6 +50,7 @@ def _scalars(
 
 @rule(
     states=("m", "s", "v"),
+    non_negative=("v",),
     hyperparameters={
         "betas": Hyperparameter((0.9, 0.999, 0.9999), UNIT),
         "alpha": Hyperparameter(5.0, NON_NEGATIVE),

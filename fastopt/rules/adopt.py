@@ -34,6 +34,7 @@ _EQUATION = (
 
 @rule(
     states=("m", "v"),
+    non_negative=("v",),
     hyperparameters={
         "betas": Hyperparameter((0.9, 0.9999), UNIT),
         "eps": Hyperparameter(1e-6, NON_NEGATIVE),

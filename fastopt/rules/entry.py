@@ -72,6 +72,7 @@ def rule(
     default_lr: float | None = None,
     reference: Callable[..., tuple[object, ...]] | None = None,
     memory: Mapping[str, float] | None = None,
+    non_negative: tuple[str, ...] = (),
     forms: Mapping[str, Form] | None = None,
 ) -> Callable[[Callable[..., tuple[float, ...]]], Rule]:
     """Enters a scalar function into the table of rules; used as a decorator, it leaves a `Rule` under the function's name.
@@ -86,7 +87,7 @@ def rule(
     Parameters are those of `Rule`; a bare number as a hyperparameter is a default that may be any finite number >= 0, and a bare
     True or False is a flag. Without `scalars`, the function's scalar parameters must be named `lr` or like hyperparameters, and
     get their values. `states` may be a mapping from names to initial values: a number, a hyperparameter's name, or `COPY`.
-    `memory` names scalars that the host carries from step to step, and their first values.
+    `memory` names scalars that the host carries from step to step, and their first values; `non_negative`, states that are never below 0.
 
     With `forms`, each enters a rule under its own name; the first is named as the function, and is what the decorator leaves. The
     function's keyword-only parameters are their options (see `fastopt.rules.options`).
@@ -95,8 +96,11 @@ def rule(
     or disagrees with `states` and `scalars`; also if a rule of the package itself has that name.
     """
     initial = dict(states) if isinstance(states, Mapping) else dict.fromkeys(states, 0.0)
+    unknown = [name for name in non_negative if name not in initial]
 
     def enter(update: Callable[..., tuple[float, ...]]) -> Rule:
+        if unknown:
+            raise ValueError(f"rule {update.__name__!r}: non_negative: expected states ({', '.join(initial)}), received {unknown[0]!r}")
         own = options_of(update)
         named = _forms(update.__name__, own, forms, equation)
         every = dict.fromkeys((*own, *(option for form in named.values() for option in form.options)))
@@ -123,6 +127,7 @@ def rule(
                 text_states=tuple(initial),
                 initial_values={state: value for state, value in initial.items() if state in kept and value != 0.0},
                 memory=dict(memory or {}),
+                non_negative=tuple(state for state in kept if state in non_negative),
             )
             _check(entry)
             entries.append(entry)

@@ -33,6 +33,7 @@ def _scalars(
 
 @rule(
     states=("m", "v"),
+    non_negative=("v",),
     hyperparameters={
         "betas": Hyperparameter((0.9, 0.999), UNIT),
         "eps": Hyperparameter(1e-8, NON_NEGATIVE),

@@ -52,6 +52,7 @@ _AHEAD = "(beta1 m / (1 - beta1^(t+1)) + (1 - beta1) g / c1)"
 
 @rule(
     states=("m", "v"),
+    non_negative=("v",),
     hyperparameters={
         "betas": Hyperparameter((0.9, 0.999), UNIT),
         "eps": Hyperparameter(1e-8, NON_NEGATIVE),

@@ -53,6 +53,7 @@ def _scalars(
 
 @rule(
     states={"v": "initial_accumulator_value", "a": 0.0, "b": 0.0},
+    non_negative=("v",),
     hyperparameters=_WITH_MOMENTUM,
     scalars=_scalars,
     source=HINTON,

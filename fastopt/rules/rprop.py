@@ -30,6 +30,7 @@ def _scalars(step: int, lr: float, etas: tuple[float, float], step_sizes: tuple[
         "size <- clamp(size eta_plus where g before > 0, size eta_minus where g before < 0, else size; step_sizes)   "
         "(size = lr at the first step);   g <- 0 where g before < 0;   before <- g;   p <- p - size sign(g)"
     ),
+    non_negative=("size",),
     source="M. Riedmiller and H. Braun, A direct adaptive method for faster backpropagation learning: the RPROP algorithm, ICNN 1993",
     default_lr=1e-2,
 )

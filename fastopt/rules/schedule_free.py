@@ -71,6 +71,7 @@ _SEQUENCES = (
 
 @rule(
     states={"z": COPY, "v": 0.0},
+    non_negative=("v",),
     scalars=_scalars,
     memory={"total_weight": 0.0, "largest_lr": 0.0},
     source=DEFAZIO,

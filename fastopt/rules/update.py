@@ -65,6 +65,9 @@ class Rule:
         What a state is before the first step, where it is not 0: a number, a hyperparameter by name, or `COPY`.
     memory
         The host's scalars that last from step to step, and what they are before the first.
+    non_negative
+        The states that are never below zero, as sums and averages of squares are: in 8 bits they have a code of their own, in which no
+        number above zero becomes zero, since it would be divided by (`fastopt.storage.blocks`).
     derived
         What others have worked out of the rule and keep with it (see `once_for_each`).
     """
@@ -82,6 +85,7 @@ class Rule:
     text_states: tuple[str, ...] = ()
     initial_values: Mapping[str, float | str | Copy] = field(default_factory=dict)
     memory: Mapping[str, float] = field(default_factory=dict)
+    non_negative: tuple[str, ...] = ()
     derived: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, *values: float) -> tuple[float, ...]:

@@ -4,9 +4,12 @@ Arithmetic runs in a compute dtype: float64 for float64 parameters, float32 for 
 here: its size, its dtype on the host, and two texts that turn its pattern of bits into float32's and back. Every backend
 takes them from here; NumPy's own conversions, by `dtype`, are the oracle.
 
-Narrow storage rounds to nearest even at each step. A number that is too large becomes an infinity, as IEEE says, and a NaN stays one.
-A moving average whose changes are below half a unit in the last place stands still: a second moment in bfloat16 follows
-its gradients at beta2 = 0.95, and does not at 0.999.
+A number that is too large becomes an infinity, as IEEE says, and a NaN stays one. To round to nearest even has a moving average stand
+still whose changes are below half a unit in the last place: a second moment in bfloat16 follows its gradients at beta2 = 0.95, and does
+not at 0.999. So states are rounded stochastically where they are narrow (`fastopt.storage.noise`), unless they are asked not to be.
+
+`STORAGES` are those of arrays that users have, by their dtype; `OF_STATES` are those that only states are kept in, and which one
+a state takes is told by `fastopt.storage.states`.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.storage.bits import BitText, converted, parse, plus, times
+from fastopt.storage.blocks import SIGNED, UNSIGNED, Code
 
-__all__ = ["STORAGES", "Storage", "find", "of"]
+__all__ = ["OF_STATES", "STORAGES", "Storage", "find", "of"]
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,22 @@ class Storage:
         are computed with as they lie.
     module
         What defines the dtype, where NumPy itself does not.
+    kind
+        NumPy's name of the dtype, where it is not the storage's own.
+    draws
+        Whether it rounds stochastically: `store` takes an element's noise too (`fastopt.storage.noise`).
+    code
+        For storage by blocks (`fastopt.storage.blocks`), whose `load` and `store` are the code's.
     """
 
     name: str
     itemsize: int
-    load: Callable[[int], int] | None = None
-    store: Callable[[int], int] | None = None
+    load: Callable[..., int] | None = None
+    store: Callable[..., int] | None = None
     module: str | None = None
+    kind: str | None = None
+    draws: bool = False
+    code: Code | None = None
 
     @property
     def compute(self) -> str:
@@ -56,12 +69,13 @@ class Storage:
     @cached_property
     def dtype(self) -> Any:
         """Its dtype on the host. Raises ModuleNotFoundError where what defines it is not installed."""
+        name = self.kind or self.name
         if self.module is None:
-            return np.dtype(self.name)
+            return np.dtype(name)
         try:
-            return np.dtype(getattr(import_module(self.module), self.name))
+            return np.dtype(getattr(import_module(self.module), name))
         except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(f"{self.name} on the host takes {self.module}: pip install 'fastopt[narrow]'") from error
+            raise ModuleNotFoundError(f"{name} on the host takes {self.module}: pip install 'fastopt[narrow]'") from error
 
     @cached_property
     def texts(self) -> tuple[BitText, BitText] | None:
@@ -75,9 +89,11 @@ class Storage:
         with np.errstate(all="ignore"):  # a signalling NaN is read as any other
             return values.astype(self.compute)
 
-    def encode(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Numbers of the compute dtype as elements."""
+    def encode(self, values: NDArray[Any], noise: NDArray[np.uint32] | None = None) -> NDArray[Any]:
+        """Numbers of the compute dtype as elements; by their noise where it rounds stochastically, and noise is given."""
         with np.errstate(all="ignore"):
+            if self.draws and noise is not None:
+                values = _towards(values, noise)
             return values.astype(self.dtype, copy=False)
 
 
@@ -88,6 +104,18 @@ def _bfloat16_load(bits: int) -> int:
 def _bfloat16_store(bits: int) -> int:
     nearest = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
     return (bits >> 16) | 0x40 if (bits & 0x7FFFFFFF) > 0x7F800000 else nearest
+
+
+def _bfloat16_draw(bits: int, noise: int) -> int:
+    drawn = (bits + (noise >> 16)) >> 16
+    return (bits >> 16) | 0x40 if (bits & 0x7FFFFFFF) > 0x7F800000 else drawn
+
+
+def _towards(values: NDArray[Any], noise: NDArray[np.uint32]) -> NDArray[Any]:
+    """For each number the bfloat16 above or below it, away from zero where the noise's high half takes its low half over the end."""
+    bits = values.view(np.uint32).astype(np.uint64)
+    carried = ((bits + (noise >> np.uint32(16))) & np.uint64(0xFFFF0000)).astype(np.uint32).view(np.float32)
+    return np.where(np.isnan(values), values, carried)
 
 
 def _float16_load(bits: int) -> int:
@@ -117,7 +145,17 @@ STORAGES: dict[str, Storage] = {
         Storage("bfloat16", 2, _bfloat16_load, _bfloat16_store, module="ml_dtypes"),
     )
 }
-"""Every storage, by name."""
+"""Every storage of arrays that users have, by name."""
+
+OF_STATES: dict[str, Storage] = {
+    storage.name: storage
+    for storage in (
+        Storage("drawn_bfloat16", 2, _bfloat16_load, _bfloat16_draw, module="ml_dtypes", kind="bfloat16", draws=True),
+        Storage("signed8", 1, SIGNED.load, SIGNED.store, kind=SIGNED.dtype, draws=True, code=SIGNED),
+        Storage("unsigned8", 1, UNSIGNED.load, UNSIGNED.store, kind=UNSIGNED.dtype, draws=True, code=UNSIGNED),
+    )
+}
+"""Those that states alone are kept in."""
 
 _by_dtype: dict[np.dtype[Any], Storage | None] = {np.dtype(name): storage for name, storage in STORAGES.items() if storage.module is None}
 

@@ -4,8 +4,8 @@ As rules are, these texts are written once and transcribed into every dialect. A
 arithmetic wraps. A text may
 
 - assign to local names, and end in one `return` of one value;
-- use `+ - & | << >>`, integer literals, and `a if b < c else d` with any one comparison;
-- call `plus`, `times` and `converted`, which look at patterns as at float32 numbers.
+- use `+ - * & | << >>`, integer literals, and `a if b < c else d` with any one comparison;
+- call `plus`, `times`, `over`, `converted` and `truncated`, which look at patterns as at float32 numbers.
 
 The functions here are the meaning of those names for Python's integers, so a text can be called as it stands.
 """
@@ -22,12 +22,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["FUNCTIONS", "OPERATORS", "BitText", "converted", "parse", "plus", "times"]
+__all__ = ["FUNCTIONS", "OPERATORS", "BitText", "converted", "over", "parse", "plus", "times", "truncated"]
 
-FUNCTIONS: dict[str, int] = {"plus": 2, "times": 2, "converted": 1}
+FUNCTIONS: dict[str, int] = {"plus": 2, "times": 2, "over": 2, "converted": 1, "truncated": 1}
 OPERATORS: dict[type[ast.operator], str] = {
     ast.Add: "bits_add",
     ast.Sub: "bits_subtract",
+    ast.Mult: "bits_multiply",
     ast.BitAnd: "bits_and",
     ast.BitOr: "bits_or",
     ast.LShift: "bits_left",
@@ -54,17 +55,27 @@ def times(a: int, b: int) -> int:
     return _bits(_float(a) * _float(b))
 
 
+def over(a: int, b: int) -> int:
+    """The pattern of the float32 quotient."""
+    return _bits(_float(a) / _float(b))
+
+
 def converted(n: int) -> int:
-    """The pattern of the float32 that is nearest to an integer below 2^31."""
-    return _bits(np.float32(n))
+    """The pattern of the float32 that is nearest to an integer, whose 32 bits are two's complement."""
+    return _bits(np.float32(np.int32(np.uint32(n & 0xFFFFFFFF))))
+
+
+def truncated(bits: int) -> int:
+    """The integer part of a number of 0 and more, and below 2^31."""
+    return int(_float(bits))
 
 
 @dataclass(frozen=True)
 class BitText:
-    """A text, parsed and checked: its parameter, the assignments in order, and the result."""
+    """A text, parsed and checked: its parameters, the assignments in order, and the result."""
 
     name: str
-    parameter: str
+    parameters: tuple[str, ...]
     assignments: tuple[tuple[str, ast.expr], ...]
     result: ast.expr
 
@@ -73,14 +84,14 @@ class BitText:
         return [f"{name} = {dialect(value)}" for name, value in (*self.assignments, ("result", self.result))]
 
 
-def parse(function: Callable[[int], int]) -> BitText:
+def parse(function: Callable[..., int]) -> BitText:
     """Reads a text. Raises ValueError naming the function and what is not allowed there."""
     definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     assert isinstance(definition, ast.FunctionDef)
     name, body = definition.name, list(definition.body)
     if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
         body = body[1:]  # the docstring
-    (parameter,) = (a.arg for a in definition.args.args)
+    parameters = tuple(a.arg for a in definition.args.args)
     assignments = []
     for statement in body[:-1]:
         if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
@@ -91,7 +102,7 @@ def parse(function: Callable[[int], int]) -> BitText:
         raise ValueError(f"storage {name!r}: expected a `return` at the end, received `{ast.unparse(last)}`")
     for value in (*(value for _, value in assignments), last.value):
         _check(name, value)
-    return BitText(name, parameter, tuple(assignments), last.value)
+    return BitText(name, parameters, tuple(assignments), last.value)
 
 
 def _check(name: str, node: ast.expr) -> None:
@@ -111,7 +122,7 @@ def _check(name: str, node: ast.expr) -> None:
 
 
 SYMBOLS: Mapping[type[ast.AST], str] = {
-    **{ast.Add: "+", ast.Sub: "-", ast.BitAnd: "&", ast.BitOr: "|", ast.LShift: "<<", ast.RShift: ">>"},
+    **{ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.BitAnd: "&", ast.BitOr: "|", ast.LShift: "<<", ast.RShift: ">>"},
     **{ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="},
 }
 

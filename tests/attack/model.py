@@ -15,6 +15,7 @@ import numpy as np
 
 from fastopt import global_norm, reference
 from fastopt.rules.entry import COPY, RULES
+from fastopt.storage import noise
 
 __all__ = ["COMMON", "Group", "Model", "Tensor", "compute_dtype", "defaults", "one_step"]
 
@@ -50,8 +51,12 @@ def one_step(
     memory: tuple[float, ...],
     grad_scale: float = 1.0,
     clip: float = 1.0,
+    first: int | None = None,
 ) -> tuple[Any, dict[str, Any], tuple[float, ...]]:
-    """The parameter, the states and what the rule remembers after one step: new arrays of the dtypes given."""
+    """The parameter, the states and what the rule remembers after one step: new arrays of the dtypes given.
+
+    States in bfloat16 are rounded by the noise of elements from the first one on; to nearest where that is None.
+    """
     entry, dtype = RULES[rule], compute_dtype(p.dtype)
     hyperparameters = {name: value for name, value in values.items() if name not in ("lr", *COMMON)}
     remembered = dict(zip(entry.memory, memory, strict=True))
@@ -71,7 +76,21 @@ def one_step(
         new, *results = formula(before, gradient, *own, step=step, lr=values["lr"], **hyperparameters, **remembered, **entry.options)
         after = dict(zip(entry.text_states, results, strict=True))
         now = entry.scalars(step, values["lr"], *memory, **hyperparameters)[1] if memory else memory
-        return new.astype(p.dtype), {name: after[name].astype(states[name].dtype) for name in states}, now
+        kept = {name: _kept(after[name], states[name].dtype, p, 1 + k, first, step) for k, name in enumerate(states)}
+        return new.astype(p.dtype), kept, now
+
+
+def _kept(values: Any, dtype: Any, p: Any, stream: int, first: int | None, step: int) -> Any:
+    """A state as it is kept: in bfloat16 each number's upper half, or one more where the lower half and the noise's upper come to 2^16."""
+    if dtype.name != "bfloat16" or first is None:
+        return values.astype(dtype)
+    axes = sorted(range(p.ndim), key=lambda axis: -p.strides[axis])
+    lying = np.ascontiguousarray(values.transpose(axes), np.float32)
+    bits = lying.reshape(-1).view(np.uint32).astype(np.uint64)
+    carried = (bits + (noise.numbers(stream, first, bits.size, step) >> np.uint32(16))) >> np.uint64(16)
+    found = carried.astype(np.uint16).view(dtype).reshape(lying.shape)
+    found = np.where(np.isnan(lying), dtype.type(np.nan), found)
+    return found.transpose(np.argsort(axes)) if axes else found.reshape(p.shape)
 
 
 @dataclass
@@ -142,7 +161,9 @@ class Model:
         if norm is not None and limit is not None:
             self.grad_norm = norm / grad_scale
             clip = 1.0 if self.grad_norm <= limit else limit / self.grad_norm
+        first = 0
         for tensor, g in zip(self.tensors, grads, strict=True):
+            begin, first = first, first + -(-tensor.p.size // 256) * 256
             if g is None:
                 continue
             group = self.groups[tensor.group]
@@ -156,6 +177,7 @@ class Model:
                 memory=tensor.memory,
                 grad_scale=grad_scale,
                 clip=clip,
+                first=begin,
             )
             tensor.p[...] = p
             tensor.steps += 1

@@ -11,7 +11,6 @@ import pytest
 import fastopt
 from fastopt import crosscheck, reference
 from fastopt.cli import check, main
-from fastopt.kernel import AHEAD
 
 
 def test_a_row_for_the_rule_all_zero(capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,7 +18,7 @@ def test_a_row_for_the_rule_all_zero(capsys: pytest.CaptureFixture[str]) -> None
     output = capsys.readouterr().out
     row = next(line for line in output.splitlines() if line.startswith("velocity"))
     columns = [name for name, there in fastopt.available_backends().items() if there is True and name != "numpy"]
-    assert row.split()[1:] == ["0"] * (4 * len(columns))
+    assert row.split()[1:] == ["0"] * (5 * len([name for name in columns if name != "cuda"]) + 4 * ("cuda" in columns))
     others = [line for line in output.splitlines() if line.startswith(("float", "bfloat")) and line.count(",") == 2]
     assert len(others) == 2 + 3, "each narrow storage alone, and each in each place"
     assert {line.split()[k].strip(",") for line in others for k in range(3)} == {"float32", "float16", "bfloat16"}
@@ -48,7 +47,7 @@ def test_every_case_is_tried_where_nothing_narrow_is_compiled_for_it_and_else_th
     every = crosscheck.cases(rule)
     coupled = {"coupled weight decay, scaled gradients", "coupled weight decay, maximize, clipped", "groups, missing gradients, clipped"}
     assert {case.name for case in every if case.coupled} == coupled
-    for storages in AHEAD:
+    for storages in check.AHEAD_BY_ARGUMENT:
         assert check._cases(rule, "cython", storages) == every
         found = check._cases(rule, "numba", storages)
         if len(set(storages)) == 1:

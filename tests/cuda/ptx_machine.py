@@ -249,8 +249,9 @@ class _Launch:
             return np.asarray({"min": np.minimum, "max": np.maximum}[name](*values))
         if name == "div" and kind in ("u32", "u64"):
             return np.asarray(np.floor_divide(*(_signed(value, kind) for value in values))).view(DTYPES[kind])
-        if name == "mul" and modifiers[0] == "lo":
-            return np.asarray(values[0] * values[1])
+        if name in ("mul", "mad") and modifiers[0] == "lo":
+            product = np.asarray(values[0] * values[1])
+            return product if name == "mul" else np.asarray(product + values[2])
         if name == "mul" and modifiers in (["wide", "u32"], ["wide", "u16"]):
             wide = {"u32": np.int64, "u16": np.uint32}[kind]
             return np.asarray(values[0].astype(wide) * values[1].astype(wide))
@@ -259,7 +260,12 @@ class _Launch:
     def converted(self, modifiers: list[str], value: Array) -> Array:
         """To more or fewer bits of an unsigned integer, to a wider type, which holds every value, or with the rounding asked for."""
         integers = len(modifiers) == 2 and all(kind in ("u16", "u32", "u64") for kind in modifiers)
-        if not integers and tuple(modifiers) not in {("rn", "f32", "u32"), ("f64", "f32"), ("rn", "f32", "f64")}:
+        if not integers and tuple(modifiers) not in {
+            ("rn", "f32", "s32"),
+            ("rzi", "s64", "f32"),
+            ("f64", "f32"),
+            ("rn", "f32", "f64"),
+        }:
             raise NotImplementedError(f"cvt.{'.'.join(modifiers)}")
         return _signed(value, modifiers[-1]).astype(DTYPES[modifiers[-2]])
 

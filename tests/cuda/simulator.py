@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 import fastopt.cuda
 from fastopt.rules import language
-from fastopt.storage import STORAGES, Storage
+from fastopt.storage import OF_STATES, STORAGES, Storage
 
 VECTOR = 16
 
@@ -238,6 +238,11 @@ def one_float64() -> np.float64:
     return np.float64(1)
 
 
+def int64_of_float32(x: np.float32) -> int:
+    """The integer part."""
+    return int(x)
+
+
 def float64_of_float32(x: np.float32) -> np.float64:
     """The same number, wider."""
     if type(x) is not np.float32:
@@ -266,7 +271,7 @@ def _memory_of(storage: Storage) -> dict[str, Callable[..., Any]]:
         found = cell.from_address(aligned(address, size)).value
         return kind(found) if storage.load is None else _number(storage.load(found))
 
-    def store(address: int, value: Any) -> None:
+    def store(address: int, value: Any, *noise: int) -> None:
         if type(value) is not kind:
             raise TypeError(f"a store of {type(value).__name__} where {kind.__name__} belongs")
         aligned(address, size)
@@ -275,7 +280,9 @@ def _memory_of(storage: Storage) -> dict[str, Callable[..., Any]]:
                 raise RuntimeError(f"a second write to {address:#x} in one launch")
             _written.add(address)
         with np.errstate(all="ignore"):
-            cell.from_address(address).value = value if storage.store is None else storage.store(_pattern(value))
+            cell.from_address(address).value = (
+                value if storage.store is None else storage.store(_pattern(value), *(n & 0xFFFFFFFF for n in noise))
+            )
 
     functions: dict[str, Callable[..., Any]] = {"load": load, "store": store}
 
@@ -284,12 +291,12 @@ def _memory_of(storage: Storage) -> dict[str, Callable[..., Any]]:
             aligned(address, lanes * size)
             return tuple(load(address + lane * size) for lane in range(lanes))
 
-        def store_vector(address: int, values: tuple[Any, ...]) -> None:
+        def store_vector(address: int, values: tuple[Any, ...], *noise: int) -> None:
             aligned(address, lanes * size)
             if len(values) != lanes:
                 raise IndexError(f"a vector of {len(values)} elements where {lanes} belong")
             for lane, value in enumerate(values):
-                store(address + lane * size, value)
+                store(address + lane * size, value, *(noise[0] + lane * noise[1] for _ in noise[:1]))
 
         functions[f"load_{lanes}"], functions[f"store_{lanes}"] = load_vector, store_vector
 
@@ -336,7 +343,7 @@ def _arithmetic_of(kind: type[np.floating[Any]]) -> dict[str, Callable[..., Any]
 
 for _kind in (np.float32, np.float64):
     globals().update({f"{name}_{_kind.__name__}": function for name, function in _arithmetic_of(_kind).items()})
-for _storage in STORAGES.values():
+for _storage in (*STORAGES.values(), OF_STATES["drawn_bfloat16"]):
     globals().update({f"{name}_{_storage.name}": function for name, function in _memory_of(_storage).items()})
 
 

@@ -46,7 +46,7 @@ def test_what_a_kernel_is_made_of(name: str, capability: tuple[int, int], tmp_pa
     text = ptx(name, capability)
     for line in text.splitlines():
         found = re.match(r"\s*((?:add|sub|mul|div|sqrt|fma|mad|rcp|rsqrt|cvt)\.[\w.]*f(?:16|32|64)\b[\w.]*)", line)
-        exact = r"cvt\.f64\.f32|cvt\.rn\.f32\.(f64|u32)|mul\.rn\.f32"  # the last two are float16's, into float32
+        exact = r"cvt\.f64\.f32|cvt\.rn\.f32\.(f64|s32)|mul\.rn\.f32"  # the last two are float16's, into float32
         assert found is None or re.fullmatch(rf"(add|mul|div|sqrt)\.rn\.f64|{exact}", found[1]), line
     assert not re.search(r"fma\.|\.ftz|\.approx|call|\.local", text)
     assert not re.findall(r"\b(?:ld|st)\.(?!global|param)\w+", text)

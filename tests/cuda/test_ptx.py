@@ -91,8 +91,8 @@ def test_what_a_narrow_kernel_is_made_of(name: str, coupled: bool, storages: tup
         assert text.count(f"{operation}.global{kinds['narrow']}") == len(streams) - wide
         assert len(re.findall(rf"{operation}\.global\.u16\s", text)) == len(streams) - wide
     assert not re.findall(r"\b(?:ld|st)\.(?!global|param)\w+", text)
-    check_arithmetic(text.replace("cvt.rn.f32.u32", "CONVERTED"), "float32")
-    assert ("cvt.rn.f32.u32" in text) == ("float16" in [storage.name for storage in own.storages])
+    check_arithmetic(text.replace("cvt.rn.f32.s32", "CONVERTED"), "float32")
+    assert ("cvt.rn.f32.s32" in text) == ("float16" in [storage.name for storage in own.storages])
 
 
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)], ids=["sm_80", "sm_90"])
@@ -185,7 +185,7 @@ def test_the_compiled_kernel_has_the_bits_of_the_oracle(name: str, coupled: bool
         expected = after_one_step(name, streams, case)
         settings = Settings(0.01, {**rule.defaults, **hyperparameters_of(case)}, **common_of(case))
         with np.errstate(all="ignore"):
-            scalars = np.array(Slot(rule, settings, 6).all_scalars(case.grad_scale, 1.0), dtype)
+            scalars = np.array(Slot(rule, settings, 6).all_scalars(case.grad_scale, 1.0, False), dtype)
         if not from_memory:
             launch(program, streams, cut(lengths, 1024), scalars, offsets=(offset,))
         else:
@@ -212,7 +212,7 @@ def narrow_distance(own: Kernel, text: str, slots: int | None = None) -> int:
         streams = [arrays_of(lengths, storage.name, rng) for storage in own.storages]
         expected = after_one_step(own.rule.name, streams, case)
         with np.errstate(all="ignore"):
-            scalars = np.array(Slot(own.rule, settings, 6).all_scalars(case.grad_scale, 1.0), np.float32)
+            scalars = np.array(Slot(own.rule, settings, 6).all_scalars(case.grad_scale, 1.0, False), np.float32)
         table = scalars if slots is None else np.stack([np.full_like(scalars, np.nan)] * slots + [scalars])
         launch(program, streams, cut(lengths, 1024), table, offsets=offsets, slots=None if slots is None else [slots] * len(lengths))
         found += sum(differing(a, b) for own_, wanted in zip(streams, expected, strict=True) for a, b in zip(own_, wanted, strict=True))
@@ -327,6 +327,6 @@ def distance_of_a_launch(text: str, offsets: tuple[int, ...]) -> int:
     expected = [after_one_step("adam", streams, Case("defaults", {}), step) for step in (7, 3)] + [streams]
     wanted = [[expected[slot][s][t].copy() for t, slot in enumerate(slots)] for s in range(4)]
     settings = Settings(0.01, dict(RULES["adam"].defaults))
-    table = np.array([Slot(RULES["adam"], settings, step - 1).all_scalars(1.0, 1.0) for step in (7, 3)], np.float32)
+    table = np.array([Slot(RULES["adam"], settings, step - 1).all_scalars(1.0, 1.0, False) for step in (7, 3)], np.float32)
     launch(Program(text), streams, cut(lengths, 128), table, offsets=offsets, blocks=2, threads=32, slots=slots)
     return max(ulp_distance(a, b) for found, own in zip(streams, wanted, strict=True) for a, b in zip(found, own, strict=True))

@@ -74,5 +74,5 @@ def test_it_has_every_name_of_the_toolchain() -> None:
         for name in vars(toolchain)
         if name.endswith(("_bfloat16", "_float16", "_float32", "_float64", "_int64")) or name.startswith(("thread_", "block_"))
     }
-    assert len(wanted) == 49
+    assert len(wanted) == 56
     assert wanted <= set(vars(simulator))

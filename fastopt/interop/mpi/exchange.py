@@ -29,9 +29,7 @@ Span = tuple[int, int]
 
 def flat(array: Array) -> Array:
     """A dense array's elements in the order of memory: a view of one dimension."""
-    if array.flags.c_contiguous:
-        return array.reshape(-1)
-    return array.transpose(layout.order(array.strides)).reshape(-1)
+    return array.reshape(-1) if array.flags.c_contiguous else layout.flat(array)
 
 
 class Cut:

@@ -26,7 +26,7 @@ from fastopt.plan import Plan
 from fastopt.rules.domain import NON_NEGATIVE
 from fastopt.rules.family import Settled
 from fastopt.slots import Slot
-from fastopt.storage import STORAGES
+from fastopt.storage.states import StateStorage
 from fastopt.structure import Structure
 from fastopt.uninterrupted import uninterrupted
 
@@ -103,7 +103,7 @@ def check(kind: Kind, group: Group, own: Own, arguments: MutableMapping[str, Any
 
 
 def _share(positions: list[int], settled: Settled, own: Own) -> Share:
-    return Share(positions, settled, None if own.state_dtype is None else STORAGES[own.state_dtype], None)
+    return Share(positions, settled, StateStorage(own.state_dtype), None)
 
 
 class CountedPlan(Plan):
@@ -179,7 +179,7 @@ class Laid:
         threads = backend.thread_count(own.num_threads)
         if own.num_threads is None:
             threads = at_most(torch.get_num_threads(), threads)
-        self.states = States(kind, self.params, self.views, self.groups, state, labels, before)
+        self.states = States(kind, self.params, self.views, self.groups, kernels, state, labels, before)
         made: dict[tuple[Any, ...], Slot] = {}
         slots: list[Slot] = []
         for i, k in enumerate(shares.share_of(self.groups, len(self.params))):

@@ -20,6 +20,7 @@ from fastopt import layout
 from fastopt.interop.torch import looks
 from fastopt.interop.torch.kinds import Kind
 from fastopt.interop.torch.tensors import part_of, published, tensor_of, view
+from fastopt.kernel import Kernel
 from fastopt.memory import host
 from fastopt.optimizers import shares
 from fastopt.optimizers.shares import Share
@@ -39,8 +40,8 @@ class States:
         torch's names.
     params, views
         The tensors, and their arrays.
-    groups
-        Of the parameters, with the rule and the storage of each.
+    groups, kernels
+        Of the parameters, with the rule and the storage of each; and of each parameter its kernel.
     state
         The optimizer's `state`, which is taken over, and where tensors are published.
     labels
@@ -64,6 +65,7 @@ class States:
         params: Sequence[Any],
         views: Sequence[Array],
         groups: Sequence[Share],
+        kernels: Sequence[Kernel],
         state: MutableMapping[Any, Any],
         labels: Sequence[str],
         before: States | None,
@@ -76,7 +78,7 @@ class States:
         self.rules = [groups[k].rule for k in shares.share_of(groups, count)]
         owned: dict[int, tuple[Any, Array]] = {} if before is None else before.owned
         for share in groups:
-            made = shares.states(share, [views[i] for i in share.positions], host, {})
+            made = shares.states(share, [views[i] for i in share.positions], [kernels[i] for i in share.positions], host)
             for i, own in zip(share.positions, made, strict=True):
                 self.arrays[i] = own
         # torch's own choice of a dtype for what it counts with

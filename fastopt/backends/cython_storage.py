@@ -1,0 +1,113 @@
+"""Storages as C: a type of the elements, and functions that load and store one, for the modules of `fastopt.backends.cython_source`."""
+
+from __future__ import annotations
+
+from fastopt.storage import STORAGES, Storage
+from fastopt.storage.bits import BitText, in_c, parse
+
+__all__ = ["REAL", "declaration", "source", "squares"]
+
+REAL = {"float32": "float", "float64": "double"}
+"""NumPy's names of the compute dtypes, and C's."""
+
+STORAGE = """\
+    typedef {element} element_{name};
+    typedef {element}* FASTOPT_RESTRICT stream_{name};
+    static inline {real} load_{name}({element} fastopt_element) {{ {load} }}
+    static inline {element} store_{name}({real} fastopt_number) {{ {store} }}"""
+
+SQUARES = """\
+    static inline double squares_{name}(const {element}* g, Py_ssize_t length) {{
+        double lanes[16] = {{0}};
+        Py_ssize_t i = 0;
+        for (; i + 16 <= length; i += 16)
+            for (int k = 0; k < 16; k++) {{ const double x = load_{name}(g[i + k]); lanes[k] += x * x; }}
+        for (int k = 0; k < length - i; k++) {{ const double x = load_{name}(g[i + k]); lanes[k] += x * x; }}
+        for (int half = 8; half; half /= 2)
+            for (int k = 0; k < half; k++) lanes[k] += lanes[k + half];
+        return lanes[0];
+    }}"""
+
+DECLARATION = """\
+    ctypedef {ctype} element_{name}
+    ctypedef {ctype}* stream_{name}
+    {real} load_{name}(element_{name}) noexcept nogil
+    element_{name} store_{name}({real}) noexcept nogil
+    double squares_{name}(const element_{name}*, Py_ssize_t) noexcept nogil"""
+
+STATE_STORAGE = """\
+    typedef {element} element_{name};
+    typedef {element}* FASTOPT_RESTRICT stream_{name};
+    static inline float load_{name}({load_parameters}) {{ {load} }}
+    static inline {element} store_{name}({store_parameters}) {{ {store} }}"""
+
+BLOCK_STORAGE = """
+    static inline float scale_{name}(uint32_t fastopt_largest) {{ {scale} }}
+    static inline uint32_t inverse_{name}(uint32_t fastopt_largest) {{ {inverse} }}
+    static inline uint32_t kept_{name}(uint32_t fastopt_largest) {{ {kept} }}"""
+
+STATE_DECLARATION = """\
+    ctypedef {ctype} element_{name}
+    ctypedef {ctype}* stream_{name}
+    float load_{name}({load_types}) noexcept nogil
+    element_{name} store_{name}({store_types}) noexcept nogil"""
+
+BLOCK_DECLARATION = """
+    float scale_{name}(uint32_t) noexcept nogil
+    uint32_t inverse_{name}(uint32_t) noexcept nogil
+    uint32_t kept_{name}(uint32_t) noexcept nogil"""
+
+CTYPES = {"float": "float", "double": "double", "uint16_t": "unsigned short", "uint8_t": "unsigned char", "int8_t": "signed char"}
+"""Elements in memory, as Cython calls their types."""
+
+
+def _element(storage: Storage) -> str:
+    if storage.texts is None:
+        return REAL[storage.name]
+    return f"{storage.dtype.name}_t" if storage.code else f"uint{8 * storage.itemsize}_t"
+
+
+def _written(text: BitText, values: dict[str, str], result: str) -> str:
+    """A text as statements of C, of parameters that have these values, and what is returned of its result."""
+    lines = [f"const uint32_t {name} = {value};" for name, value in values.items()]
+    return " ".join([*lines, *(f"const uint32_t {line};" for line in text.spell(in_c)), f"return {result};"])
+
+
+def source(storage: Storage) -> str:
+    element, real = _element(storage), REAL[storage.compute]
+    if storage.texts is None:
+        load, store = "return fastopt_element;", "return fastopt_number;"
+        return STORAGE.format(name=storage.name, element=element, real=real, load=load, store=store)
+    loading, storing = storage.texts
+    given = {"bits": "fastopt_element", "scale": "bits_of(fastopt_scale)"}
+    load = _written(loading, {name: given[name] for name in loading.parameters}, "bits_float(result)")
+    given = {"bits": "bits_of(fastopt_number)", **{name: f"fastopt_{name}" for name in ("kept", "inverse", "noise")}}
+    store = _written(storing, {name: given[name] for name in storing.parameters}, f"({element})result")
+    if storage.name in STORAGES:
+        return STORAGE.format(name=storage.name, element=element, real=real, load=load, store=store)
+    load_parameters = f"{element} fastopt_element" + ", float fastopt_scale" * bool(storage.code)
+    store_parameters = ", ".join(["float fastopt_number", *(f"uint32_t fastopt_{name}" for name in storing.parameters[1:])])
+    found = STATE_STORAGE.format(
+        name=storage.name, element=element, load=load, store=store, load_parameters=load_parameters, store_parameters=store_parameters
+    )
+    if storage.code is None:
+        return found
+    ends = {"scale": "bits_float(result)", "inverse": "result", "kept": "result"}
+    texts = {part: parse(getattr(storage.code, part)) for part in ends}
+    bodies = {part: _written(text, {text.parameters[0]: "fastopt_largest"}, ends[part]) for part, text in texts.items()}
+    return found + BLOCK_STORAGE.format(name=storage.name, **bodies)
+
+
+def declaration(storage: Storage) -> str:
+    ctype = CTYPES[_element(storage)]
+    if storage.name in STORAGES:
+        return DECLARATION.format(name=storage.name, ctype=ctype, real=REAL[storage.compute])
+    assert storage.texts is not None
+    load_types = f"element_{storage.name}" + ", float" * bool(storage.code)
+    store_types = "float" + ", uint32_t" * (len(storage.texts[1].parameters) - 1)
+    found = STATE_DECLARATION.format(name=storage.name, ctype=ctype, load_types=load_types, store_types=store_types)
+    return found + BLOCK_DECLARATION.format(name=storage.name) if storage.code else found
+
+
+def squares(storage: Storage) -> str:
+    return SQUARES.format(name=storage.name, element=_element(storage))

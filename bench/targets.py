@@ -97,6 +97,7 @@ TARGETS = [
     _times("drop-ins", "torch: training, transformer of 2 layers of width 64", "torch fused", 1.0, "fastopt"),
     _times("drop-ins", "sklearn: digits, (512, 512), batch 16, float64, 1797 rows", "sklearn", 3.0, "fastopt"),
     _times("drop-ins", "torch_backward: step in backward, mlp of 6 layers, width 1024, batch 32", "classic", 1.0, "fastopt"),
+    _times("drop-ins", "torch_backward: step in backward, transformer of 2 layers, width 64, batch 8", "classic", 1.0, "fastopt"),
     _times("training", "digits-512x512-batch16", "numpy", 6.0, "cython"),
 ]
 

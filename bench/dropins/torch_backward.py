@@ -23,6 +23,7 @@ SIZES: dict[str, list[tuple[str, dict[str, int]]]] = {
         ("mlp", {"layers": 4, "width": 256, "batch": 32}),
         ("mlp", {"layers": 6, "width": 1024, "batch": 32}),
         ("mlp", {"layers": 6, "width": 2048, "batch": 32}),
+        ("mlp", {"layers": 24, "width": 512, "batch": 32}),
         ("transformer", {"layers": 2, "width": 64, "batch": 8}),
         ("transformer", {"layers": 4, "width": 256, "batch": 4}),
     ],

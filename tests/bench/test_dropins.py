@@ -66,3 +66,14 @@ def test_torchs_contenders_come_to_the_same_parameters(kind: str, monkeypatch: p
     assert type(theirs).__module__ == "torch.optim.adam"
     for p, q in zip(ours.param_groups[0]["params"], theirs.param_groups[0]["params"], strict=True):
         torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-9)
+
+
+def test_a_deep_network_keeps_no_gradients_of_its_layers() -> None:
+    """Neither large ones, which are stepped at once, nor many small ones, which wait for each other up to a MiB."""
+    pytest.importorskip("torch")
+    from bench.dropins.torch_backward import peak_bytes
+
+    for layers, width in ((8, 512), (24, 256)):
+        size, gradients = {"layers": layers, "width": width, "batch": 2}, 4 * (layers - 1) * width * width
+        saved = peak_bytes("classic", **size) - peak_bytes("fastopt", **size)
+        assert gradients - 1.5 * 2**20 < saved < gradients

@@ -14,7 +14,7 @@ from tests.documents import ROOT
 
 def test_both_ways_have_the_same_losses_and_one_takes_less_memory() -> None:
     pytest.importorskip("torch")
-    command = [sys.executable, str(ROOT / "examples" / "torch_step_in_backward.py"), "--steps", "6", "--width", "256"]
+    command = [sys.executable, str(ROOT / "examples" / "torch_step_in_backward.py"), "--steps", "6", "--width", "512"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""A step in the backward pass: each parameter is updated as soon as its gradient is accumulated, and the gradient freed.
+"""A step in the backward pass: parameters are updated as their gradients are accumulated, and the gradients freed.
 
     stepper = step_in_backward(model, AdamW, lr=1e-3)             # was: optimizer = AdamW(model.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(stepper.optimizer, 1000)
@@ -6,9 +6,15 @@
         loss(model(x), y).backward()                              # and that was the step: no step(), no zero_grad()
         schedule.step()
 
-So there are no more gradients at a time than autograd is at work on, instead of all of them: a backward pass takes less memory by nearly
-the gradients' size, which for Adam in float32 is a quarter of what parameters, gradients and states take together. And each gradient is
-read while it lies in the cache. What is stepped is the same to the last bit as with `optimizer.step()` after the backward pass.
+A gradient of a MiB or more is stepped as soon as it is there. Smaller ones wait for each other, a MiB of them together at the most
+(`fastopt.interop.torch.passes.BUNCH`), and are stepped in one call: one each costs a small network more time than it saves. So there are
+no more gradients at a time than the one that autograd is at work on and those that wait, instead of all of them: a backward pass takes less
+memory by nearly the gradients' size, which for Adam in float32 is a quarter of what parameters, gradients and states take together. Below a
+MiB of gradients there is nothing to save, and all are stepped when the last one is there. And each gradient is read while it lies in the
+cache. What is stepped is the same to the last bit as with `optimizer.step()` after the backward pass.
+
+Which wait for each other is found out by the order in which they first come. Where another pass goes through another graph, gradients may
+wait for some that do not come: no more than two MiB of them beside the one that came last, and not beyond the end of the pass.
 
 Less memory is what torch asks its allocator for; what the process then holds is the allocator's matter. With six gradients of 16 MiB and
 glibc 2.36 as it is, resident memory was 722 to 740 MiB at most, and 708 to 709 with the classic step: the heap keeps what was freed. With
@@ -40,7 +46,7 @@ def step_in_backward(
     max_norm_of_last_step: float | None = None,
     **options: Any,
 ) -> StepInBackward:
-    """Has each parameter stepped, and its gradient freed, within `loss.backward()`.
+    """Has parameters stepped, and their gradients freed, within `loss.backward()`.
 
     Parameters
     ----------
@@ -92,8 +98,9 @@ class StepInBackward:
 
     Whoever needs a torch optimizer, a schedule for one, takes `optimizer`: its `param_groups`, `state`, `state_dict` and `load_state_dict`
     are the classic drop-in's, and so are checkpoints. What stands in the groups is looked at once a backward pass, when its first gradient
-    comes. `optimizer.step()` steps what gradients there are, those of an accumulation that is not complete, frees them, and begins to count
-    anew; where there are none it does nothing, so a script may go on calling it. Its hooks are called then only. It takes no closure.
+    comes. `optimizer.step()` steps what gradients there are, those of an accumulation that is not complete or of a pass that failed, frees
+    them, and begins to count anew; where there are none it does nothing, so a script may go on calling it. Its hooks are called then only.
+    It takes no closure.
 
     - One backward pass at a time. `create_graph=True` is refused, and a pass within another one, as `torch.utils.checkpoint` begins with
       `use_reentrant=True`: a weight that is used in both would be stepped twice. `torch.autograd.grad` accumulates and steps nothing.
@@ -101,9 +108,11 @@ class StepInBackward:
       (`retain_graph=True`) finds weights that were stepped since, and raises torch's own error, unless `accumulate` counts both.
     - A GradScaler cannot be used: whether any gradient is infinite is known at the end, and steps are made before. Its `step(optimizer)`
       raises RuntimeError, but after a backward pass that has made steps on scaled gradients; bfloat16 needs none.
-    - An error in a backward pass, here or elsewhere, leaves each parameter either stepped and counted, with no gradient, or as it was, with
-      the gradient that was accumulated for it by then. The pass does not count towards `accumulate`; `zero_grad` begins anew.
-    - Post-accumulate hooks of others that were registered later find no gradient.
+    - An error in a backward pass, here or elsewhere, or an interrupt leaves each parameter either stepped and counted, with no gradient, or
+      as it was, with the gradient that was accumulated for it by then, as those that waited for others; those that are stepped in one call
+      all are, or none. The next pass adds its gradients to such ones, and steps the sums; where it has none for one, at its end.
+      The pass does not count towards `accumulate`; `zero_grad` begins anew.
+    - Post-accumulate hooks of others that were registered later find no gradient, or one that waits; what they make of that is stepped.
 
     Attributes
     ----------

@@ -10,7 +10,10 @@ import torch
 import fastopt.interop.torch as dropins
 from fastopt.interop.torch import step_in_backward
 
-__all__ = ["alike", "backward", "both", "classic", "loss", "network", "trained"]
+__all__ = ["BUNCHES", "alike", "backward", "both", "classic", "loss", "network", "trained"]
+
+BUNCHES = {"one by one": 0, "bunches": 3000, "together": 1 << 20}
+"""Bytes of a bunch. Of the network's six gradients, of 7,200 at the most, the second has two bunches, one by itself, and two at the end."""
 
 
 def network(seed: int = 0, dtype: Any = None) -> Any:

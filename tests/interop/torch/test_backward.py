@@ -12,11 +12,18 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import fastopt.interop.torch as dropins
-from fastopt.interop.torch import optimizers, step_in_backward
+from fastopt.interop.torch import optimizers, passes, step_in_backward
 from tests.interop.torch.beside import OPTIONS, close
-from tests.interop.torch.passes_beside import alike, backward, both, classic, loss, network, trained
+from tests.interop.torch.passes_beside import BUNCHES, alike, backward, both, classic, loss, network, trained
 
 
+@pytest.fixture(autouse=True, params=BUNCHES)
+def bunch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(passes, "BUNCH", BUNCHES[request.param])
+    return str(request.param)
+
+
+@pytest.mark.parametrize("bunch", ["bunches"], indirect=True)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", optimizers.__all__)
 def test_the_same_bits_as_the_classic_step(name: str, dtype: Any) -> None:
@@ -238,7 +245,7 @@ def test_the_classic_step_goes_on_when_the_hooks_are_off(name: str) -> None:
     assert [value.data_ptr() for entry in stepper.optimizer.state.values() for value in entry.values() if value.ndim] == places  # no copies
 
 
-def test_no_more_gradients_than_one_at_a_time() -> None:
+def test_how_many_gradients_there_are_at_a_time(bunch: str) -> None:
     model, most = network(), []
 
     def look(_: Any) -> None:
@@ -247,8 +254,13 @@ def test_no_more_gradients_than_one_at_a_time() -> None:
     for p in model.parameters():
         p.register_post_accumulate_grad_hook(look)
     step_in_backward(model, dropins.Adam)
-    backward(model, range(2))
-    assert most == [1] * 12
+    backward(model, range(3))
+    assert most[12:] == most[6:12]
+    first, then = most[:6], most[6:12]
+    if bunch == "bunches":  # the first bunch is known to be full when there is one more
+        assert (first, then) == ([1, 2, 3, 2, 2, 3], [1, 2, 1, 2, 2, 3])
+    else:
+        assert first == then == ([1] * 6 if bunch == "one by one" else [1, 2, 3, 4, 5, 6])
 
 
 def test_parameters_that_move_freeze_and_thaw() -> None:

@@ -7,7 +7,7 @@ COMPILED := setup.py pyproject.toml $(wildcard fastopt/*/*.pxd fastopt/*/*.pyx f
 	fastopt/transcribe.py fastopt/backends/cython_source.py fastopt/backends/cython_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help attack bench bench-full bench-cuda bench-smoke baseline test lint check report gallery peers readme-figures documents clean
+.PHONY: help attack bench bench-full bench-cuda bench-smoke baseline test lint check report gallery narrow peers readme-figures documents clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -50,6 +50,9 @@ report: $(VENV)/bench  ## the report once more, from the record of the last run
 
 gallery: $(VENV)/bench  ## draw reports/gallery: learning rates, decays, batch sizes, averages, ways of optimizers (half a minute)
 	$(BIN)/fastopt gallery
+
+narrow: $(VENV)/bench $(VENV)/frameworks  ## measure and draw reports/narrow: states in fewer bytes, what they cost and do (four minutes)
+	$(BIN)/fastopt narrow
 
 peers: $(VENV)/frameworks  ## install PyTorch, JAX, optax and thinc to measure and test beside
 

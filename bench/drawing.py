@@ -13,6 +13,7 @@ from .arrays import Array
 from .records import Row
 
 __all__ = [
+    "COLOURS",
     "GREY",
     "INK",
     "LETTERS",

@@ -33,6 +33,12 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     # these are looked at in what is compiled of them, and through the work list
     "tests/cuda/test_ptx.py": ("fastopt/cuda/llvm.py", "fastopt/cuda/narrow.py"),
     "tests/cuda/test_gather.py": ("fastopt/cuda/tensors.py",),
+    # a page's sections are asked for where pages are made, curves where the runs are that they are drawn of
+    "tests/bench/gallery/test_page.py": ("bench/sections.py",),
+    "tests/bench/narrow/test_page.py": ("bench/narrow/effort.py",),
+    "tests/bench/narrow/test_training.py": ("bench/narrow/curves.py",),
+    # what commands have in common is asked of one of them
+    "tests/cli/test_gallery.py": ("fastopt/cli/pictured.py",),
     # a process has one backend of Keras
     "tests/interop/keras/test_works.py": ("bench/dropins/keras.py",),
     # every module there is asked for the same

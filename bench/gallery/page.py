@@ -1,13 +1,12 @@
-"""The page that the pictures stand on: a section for each, with what its run had to say."""
+"""The page that the pictures stand on."""
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Callable, Collection
-from importlib import import_module
 from pathlib import Path
 
+from .. import sections
+from ..sections import sections_of
 from . import PICTURES
 
 __all__ = ["PICTURES", "make", "sections_of"]
@@ -20,42 +19,7 @@ are fixed, so all but what is timed comes out the same again on the same machine
 
 """
 
-MARK = "<!-- {name} -->\n"
-"""What a section begins with, so that it can be found again."""
-
 
 def make(folder: Path, only: Collection[str] | None, tell: Callable[[str], None]) -> Path:
-    """Draws pictures into a folder that is there, all or `only` some, and writes its README.md; tells of each one when it is drawn.
-
-    The sections of pictures that are not drawn stay as they are on the page, if there is one. Returns the page's path.
-    """
-    page = folder / "README.md"
-    sections = sections_of(page.read_text(encoding="utf-8")) if only and page.exists() else {}
-    chosen = [name for name in PICTURES if not only or name in only]
-    begun = time.monotonic()
-    for k, name in enumerate(chosen, 1):
-        start = time.monotonic()
-        picture = import_module(f".{name}", __package__)
-        path = folder / f"{name}.png"
-        caption = picture.draw(path)
-        _made_small(path)
-        sections[name] = f"## {picture.TITLE}\n\n![{picture.TITLE}]({name}.png)\n\n{caption}\n\n"
-        tell(f"{k}/{len(chosen)}  {time.monotonic() - start:5.1f} s  {name}")
-    tell(f"{time.monotonic() - begun:.0f} s in all")
-    page.write_text(HEAD + "".join(MARK.format(name=name) + sections[name] for name in PICTURES if name in sections), encoding="utf-8")
-    return page
-
-
-def _made_small(path: Path) -> None:
-    """With a palette of 64 colours, which line drawings have room in, a picture takes a third of the bytes."""
-    from PIL import Image
-
-    with Image.open(path) as drawn:
-        reduced = drawn.convert("RGB").quantize(64, dither=Image.Dither.NONE)
-    reduced.save(path, optimize=True)
-
-
-def sections_of(page: str) -> dict[str, str]:
-    """The sections of a page by their pictures' names."""
-    _, *parts = re.split(r"^<!-- (\w+) -->\n", page, flags=re.MULTILINE)
-    return dict(zip(parts[0::2], parts[1::2], strict=True))
+    """Draws all pictures or `only` some, and writes the page (`bench.sections`); returns its path."""
+    return sections.make(folder, __package__, PICTURES, HEAD, only, tell)

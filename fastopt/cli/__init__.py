@@ -1,4 +1,4 @@
-"""The command line: `fastopt bench | report | check | info | plot-schedule | gallery`, one module each."""
+"""The command line: `fastopt bench | report | check | info | plot-schedule | gallery | narrow`, one module each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import fastopt
 from fastopt import backends
-from fastopt.cli import bench, check, gallery, info, plot_schedule, report
+from fastopt.cli import bench, check, gallery, info, narrow, plot_schedule, report
 from fastopt.host import threads
 
 __all__ = ["main"]
@@ -16,9 +16,10 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="fastopt", description="Optimizer steps as fused kernels: measure, report, cross-check, inspect.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="bench | report | check | info | plot-schedule | gallery")
-    for module in (bench, report, check, info, plot_schedule, gallery):
-        name = module.__name__.rsplit(".", 1)[1].replace("_", "-")
+    every = (bench, report, check, info, plot_schedule, gallery, narrow)
+    modules = {module.__name__.rsplit(".", 1)[1].replace("_", "-"): module for module in every}
+    commands = parser.add_subparsers(dest="command", required=True, metavar=" | ".join(modules))
+    for name, module in modules.items():
         own = commands.add_parser(name, help=module.HELP, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
         module.add_arguments(own)
         own.set_defaults(run=module.run)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fastopt.cli import gallery, main
+from fastopt.cli import main, pictured
 
 
 @pytest.fixture
 def _all_there() -> None:
-    for name in gallery.NEEDED:
+    for name in pictured.NEEDED:
         pytest.importorskip(name)
 
 
@@ -58,7 +58,7 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
 
 @pytest.mark.usefixtures("_all_there")
 def test_without_the_benchmark_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(gallery, "find_spec", lambda name: None)
+    monkeypatch.setattr(pictured, "find_spec", lambda name: None)
     assert main(["gallery", "--output", str(tmp_path / "folder"), "--only", "trajectories"]) == 1
     assert not (tmp_path / "folder").exists()
     assert capsys.readouterr().err == "fastopt gallery: the package fastopt_bench is not installed beside fastopt\n"

@@ -74,7 +74,8 @@ def draw(path: Path, effort: Effort) -> str:
     return (
         f"**{near}** Four perceptrons in NumPy, trained by `fastopt.Adam` (betas 0.9 and 0.999, a cosine from the first learning rate to "
         f"0) on scikit-learn's digits (with weight decay, and without any until they are known by heart), its photograph, and the "
-        f"characters of this package's own source: {sizes}. All of it is float32 but the states, and from {few} each run has the first parameters and the mini-batches that float32's had. A point is a run: how far "
+        f"characters of this package's own source: {sizes}. All of it is float32 but the states, and "
+        f"from {few} each run has the first parameters and the mini-batches that float32's had. A point is a run: how far "
         f"its final loss is above that of float32 from the same seed; the grey band is {ASKED:g} %, and an arrow more than {MOST:g} %, or "
         f"no number at all. *{NUDGED.label}* is float32 from parameters that are larger by one bit in the last place: so far a run may "
         f"end from another for no reason.\n\n{table(head, body)}\nFinal losses of float32, means and ranges: {losses}. The text has "

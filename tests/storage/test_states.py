@@ -158,3 +158,17 @@ def test_one_that_gets_no_gradients_any_more_comes_to_rest() -> None:
         optimizer.step(g)
     assert (held(optimizer)["m"][::2] == 0).all()
     assert (held(optimizer)["v"][::2] > 0).all()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba", "cython"])
+def test_a_gradient_that_shares_memory_with_scales_is_refused(backend: str) -> None:
+    if fastopt.available_backends()[backend] is not True:
+        pytest.skip(f"{backend} is not there")
+    params = [np.zeros(20 * 256, np.float32), np.zeros(5, np.float32)]
+    optimizer = fastopt.Adam(params, state_dtype="int8", backend=backend)
+    scales = optimizer._states[0][-1]
+    assert scales.shape == (20,)
+    for start in (0, 15):
+        with pytest.raises(ValueError, match=r"(and|^)( ?)state 3 of params\[0\] .*overlap in memory"):
+            optimizer.step([np.ones_like(params[0]), scales[start : start + 5]])
+    assert optimizer.steps == 0

@@ -24,6 +24,7 @@ from fastopt.host.worklist import PIECES, WorkList
 from fastopt.kernel import Kernel, kernel_of
 from fastopt.rules.family import Family
 from fastopt.slots import Slot
+from fastopt.stages import PLAIN
 
 from .arrays import filled
 from .interleave import Contender
@@ -97,7 +98,7 @@ def traffic(elements: int, states: int, dtype: Any, threads: int) -> Contender:
     rule, kind = MOVES[states], np.dtype(dtype)
     p, g, *held = (filled(elements, dtype, 50 + i) for i in range(2 + states))
     g *= kind.type(1e-6)  # it is added over and over
-    kernel = kernel_of(rule, False, kind.name, kind.name, kind.name)
+    kernel = kernel_of(rule, PLAIN, kind.name, kind.name, kind.name)
     work = WorkList(kernel, [p], [held], ["p"], ["g"], threads, [0])
     work.refresh([g])
     address = backends.load("numba").kernel_address(kernel)
@@ -115,7 +116,7 @@ def arithmetic(rule: Rule, backend: str, elements: int, dtype: Any, threads: int
     takes a processor several times as long to compute with.
     """
     kind = np.dtype(dtype)
-    kernel = kernel_of(rule, False, kind.name, kind.name, kind.name)
+    kernel = kernel_of(rule, PLAIN, kind.name, kind.name, kind.name)
     address = backends.load(backend).kernel_address(kernel)
     if address is None:
         return None

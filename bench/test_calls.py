@@ -1,5 +1,7 @@
 """What a call costs outside of its kernel: functional steps, building an optimizer, small steps, two dtypes, options, checkpoints.
 
+And what a step costs whose states have become denormal numbers, within the caches and beyond.
+
 These sizes are so small, or so many, that the arithmetic is not what takes the time.
 """
 
@@ -31,8 +33,21 @@ PEER = "torch fused"
 BESIDE = [PEER] if PEER not in absent() else []
 IN_FILES = ["fastopt, in a file"] if find_spec("safetensors") else []
 CHECKPOINTS = ["fastopt, in memory", *IN_FILES, *(f"{peer}, in a file" for peer in BESIDE)]
-OPTIONS = ["no option", "a new lr each step", "grad_scale", "nonfinite='skip'", "max_norm", "two groups", "half without", "bfloat16 states"]
+OPTIONS = [
+    "no option",
+    "a new lr each step",
+    "grad_scale",
+    "nonfinite='skip'",
+    "max_norm",
+    "clip_value",
+    "ema_decay",
+    "two groups",
+    "half without",
+    "bfloat16 states",
+]
 SCHEDULES = ["a fixed lr", "a new lr each step", "an lr schedule", "lr and a beta", *(f"{peer}, its scheduler" for peer in BESIDE)]
+FLUSHED = "flush_denormals"
+FADED = [f"{kind} states{ending}" for ending in ("", f", {FLUSHED}") for kind in ("normal", "denormal")]
 MIXED = ["float32 and float64", "all float32", "all float64", "two optimizers"]
 
 HALF = 10_000
@@ -46,6 +61,9 @@ Maker = Callable[[str, list[int], int], Callable[[], object]]
 LISTS = {"smoke": 10, "quick": 1_000, "full": 1_000}
 """Tensors of 1,000 parameters in a long list."""
 
+SIZES = {"smoke": (1_000,), "quick": (10_000, 4_000_000), "full": (10_000, 4_000_000)}
+"""Parameters of the one tensor whose states are denormal."""
+
 
 def _cells(profile: str) -> dict[str, list[str]]:
     """The calls, and who makes each of them."""
@@ -56,6 +74,7 @@ def _cells(profile: str) -> dict[str, list[str]]:
         f"build, {long}": [*here(), *BESIDE],
         "step, 1 x 100": [*here(), *BESIDE],
         "step with a schedule, 1 x 100": SCHEDULES,
+        **{f"step after gradients vanished, 1 x {size:,}": FADED for size in SIZES[profile]},
         f"step of two dtypes, {long}": MIXED,
         f"step with an option, {long}": OPTIONS,
         f"save, {long}": CHECKPOINTS,
@@ -81,7 +100,7 @@ def _measured(profile: str, threads: int, call: str) -> Row:
     what, sizes = call.split(", ", 1)
     tensors, size = (int(number.replace(",", "")) for number in sizes.split(" x "))
     make: dict[str, Maker] = {"functional": _functional, "build": _build, "step": _step, "step of two dtypes": _mixed}
-    make["step with a schedule"] = _with_schedule
+    make |= {"step with a schedule": _with_schedule, "step after gradients vanished": _faded}
     names = _cells(profile)[call]
     if any(name.startswith(PEER) for name in names):
         verify(PEERS[PEER])
@@ -150,11 +169,28 @@ def _mixed(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
     return lambda: opt.step(grads)
 
 
+def _faded(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
+    """States that gradients of 0 have let decay until they are denormal, and stay so; beside it such as have gradients."""
+    params, grads = _arrays(sizes)
+    opt = fastopt.Adam(params, LR, flush_denormals=name.endswith(FLUSHED), **_options(here()[0], threads))
+    opt.step(grads)
+    if not name.startswith("normal"):
+        saved = opt.state_dict()
+        for state in saved["state"].values():
+            for array in state:
+                array[...] = np.finfo(array.dtype).tiny / 64
+        opt.load_state_dict(saved)
+        grads = [np.zeros_like(g) for g in grads]
+    return lambda: opt.step(grads)
+
+
 def _with_option(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
     params, grads = _arrays(sizes)
     options: dict[str, dict[str, Any]] = {
         "nonfinite='skip'": {"nonfinite": "skip"},
         "max_norm": {"max_norm": 1.0},
+        "clip_value": {"clip_value": 1.0},
+        "ema_decay": {"ema_decay": 0.999},
         "bfloat16 states": {"state_dtype": "bfloat16"},
     }
     if name == "two groups":

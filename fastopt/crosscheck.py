@@ -18,10 +18,13 @@ from fastopt import backends, storage
 from fastopt.optimizers.base import Optimizer
 from fastopt.rules.entry import Hyperparameter, HyperparameterValue, Interval, Rule
 
-__all__ = ["AWKWARD_LENGTHS", "Case", "awkward_arrays", "cases", "compare", "other_value", "ulp_distance"]
+__all__ = ["AWKWARD_LENGTHS", "Case", "awkward_arrays", "cases", "compare", "other_value", "stage_cases", "ulp_distance"]
 
 AWKWARD_LENGTHS = (0, 1, 3, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 256, 257, 1023, 1024, 1025)
 """Around every vector width, unroll factor and block, with room for a scalar tail before and after."""
+
+STAGES: dict[str, Any] = {"clip_value": 0.8, "ema_decay": 0.93, "flush_denormals": True}
+"""Arguments that ask for every stage that a kernel does not have otherwise."""
 
 Array = NDArray[Any]
 
@@ -70,6 +73,15 @@ def cases(rule: Rule) -> list[Case]:
         Case("decoupled weight decay", {**others, "weight_decay": 0.37, "decoupled_weight_decay": True}, grad_scale=0.7),
         Case("coupled weight decay, maximize, clipped", {**others, "weight_decay": 0.013, "maximize": True, "max_norm": 0.7}),
         Case("groups, missing gradients, clipped", {**others, "weight_decay": 0.13, "max_norm": 1.3}, grad_scale=1.7, grouped=True),
+    ]
+
+
+def stage_cases(rule: Rule) -> list[Case]:
+    """The same for what a kernel has only where somebody asks for it (`fastopt.stages`): every stage at once, which is one kernel."""
+    plain, others = {**STAGES, "weight_decay": 0.013}, {name: other_value(entry) for name, entry in rule.hyperparameters.items()}
+    return [
+        Case("every stage, scaled gradients", {**others, **plain}, grad_scale=3.0),
+        Case("every stage, groups, missing gradients, clipped, maximize", {**plain, "max_norm": 1.3, "maximize": True}, grouped=True),
     ]
 
 

@@ -21,6 +21,7 @@ from fastopt.kernel import Kernel, kernel_of
 from fastopt.rules.entry import RULES, Rule, find, once_for_each
 from fastopt.rules.family import Family
 from fastopt.slots import Slot
+from fastopt.stages import AVERAGE, Stages
 from fastopt.storage import STORAGES, Storage
 from fastopt.uninterrupted import uninterrupted
 
@@ -47,6 +48,9 @@ def apply(
     weight_decay: float = NO_DECAY,
     decoupled_weight_decay: bool = False,
     maximize: bool = False,
+    clip_value: float | None = None,
+    ema_decay: float | None = None,
+    flush_denormals: bool = False,
     grad_scale: float = UNSCALED,
     backend: str = "auto",
     num_threads: int | None = None,
@@ -57,31 +61,35 @@ def apply(
 
     `arrays` are p, g and the rule's states, all NumPy arrays or all on one device, of one shape and layout (dense) and disjoint; all but g
     are written. p, g and the states may be of different dtypes that are computed with in one (float64, or float32 for all else). `step`
-    counts from 1. The rest is as for `fastopt.Optimizer`.
+    counts from 1. With `ema_decay` the parameter's moving average comes behind the states, in the dtype that the step computes in.
+    The rest is as for `fastopt.Optimizer`.
 
     Returns None; for a rule whose scalars remember something from step to step, what the next step takes as keywords.
 
     Raises TypeError or ValueError before anything is written.
     """
     entry = find(rule)
-    if len(arrays) != 2 + len(entry.states):
-        names = ", ".join(("p", "g", *entry.states))
-        raise TypeError(f"{entry.name}: expected {2 + len(entry.states)} arrays ({names}), received {len(arrays)}")
+    expected = 2 + len(entry.states) + (ema_decay is not None)
+    if len(arrays) != expected:
+        names = ", ".join(("p", "g", *entry.states, *([] if ema_decay is None else [AVERAGE])))
+        raise TypeError(f"{entry.name}: expected {expected} arrays ({names}), received {len(arrays)}")
     step = arguments.whole_number(step, "step", 1)
     memory_before = tuple(arguments.real(hyperparameters.pop(name, first), name) for name, first in entry.memory.items())
     family = Family.of(entry)
-    common = weight_decay is NO_DECAY and decoupled_weight_decay is False and maximize is False
+    common = weight_decay is NO_DECAY and decoupled_weight_decay is False and maximize is flush_denormals is False
+    common = common and clip_value is ema_decay is None
     if common and not hyperparameters and lr is not None:
         settings = family.settings_at(lr)
     else:
         given: dict[str, Any] = {"lr": lr, **hyperparameters}
         if not common:  # to check what is the default anyway takes a microsecond
             given |= {"weight_decay": weight_decay, "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize}
+            given |= {"clip_value": clip_value, "ema_decay": ema_decay, "flush_denormals": flush_denormals}
         settings = family.settle(given, beside=(*OPTIONS, *entry.memory)).settings
     if grad_scale is not UNSCALED:
         grad_scale = arguments.grad_scale(grad_scale)
     slot = Slot(entry, settings, step - 1, memory_before)
-    kernel = _kernel(entry, settings.coupled, arrays) if stream is None else None
+    kernel = _kernel(entry, settings.stages, arrays) if stream is None else None
     if kernel is not None:
         _, module = backends.choose(backend, (kernel,))
         threads = module.thread_count(num_threads)
@@ -98,41 +106,41 @@ def _remembered(slot: Slot) -> dict[str, float] | None:
     return dict(zip(slot.rule.memory, slot.coming, strict=True))
 
 
-def _kernel(rule: Rule, coupled: bool, arrays: tuple[Any, ...]) -> Kernel | None:
+def _kernel(rule: Rule, stages: Stages, arrays: tuple[Any, ...]) -> Kernel | None:
     """The kernel for plain arrays; None if they are no such, or of dtypes that do not go together."""
     plain = [array.dtype for array in arrays if array.__class__ is np.ndarray]
-    return _kernel_of_dtypes(rule, coupled, *plain) if len(plain) == len(arrays) else None
+    return _kernel_of_dtypes(rule, stages, *plain) if len(plain) == len(arrays) else None
 
 
 @once_for_each
-def _kernel_of_dtypes(rule: Rule, coupled: bool, *dtypes: np.dtype[Any]) -> Kernel | None:
+def _kernel_of_dtypes(rule: Rule, stages: Stages, *dtypes: np.dtype[Any]) -> Kernel | None:
     found = [storage.of(dtype) for dtype in dtypes]
     if None in found:
         return None
-    p, g, *states = cast("list[Storage]", found)
+    p, g, *states = cast("list[Storage]", found[: 2 + len(rule.states)])
     if any(own.compute != p.compute for own in (g, *states)) or any(own is not states[0] for own in states):
         return None
-    return kernel_of(rule, coupled, p.name, g.name, states[0].name if states else p.name)
+    return kernel_of(rule, stages, p.name, g.name, states[0].name if states else p.name)
 
 
 def _laid_out(slot: Slot, arrays: tuple[Any, ...], grad_scale: float, backend: str, num_threads: int | None, stream: Any) -> None:
     """The step by way of a work list, for every backend and memory; or the error that says what is wrong with the arrays."""
-    rule, coupled = slot.rule, slot.settings.coupled
+    rule, stages = slot.rule, slot.settings.stages
     if arrays[1] is None:
         raise TypeError(f"g: expected a NumPy array of {arguments.KINDS}, received None")
-    names = ("p", "g", *rule.states)
-    place = memory.of(arrays, names)
-    p, *states = place.views((arrays[0], *arrays[2:]), ("p", *rule.states))
+    kept = (*rule.states, *stages.states)
+    place = memory.of(arrays, ("p", "g", *kept))
+    p, *states = place.views((arrays[0], *arrays[2:]), ("p", *kept))
     own = cast("Storage", storage.of(p.dtype))
-    state = cast("Storage", storage.of(states[0].dtype)) if states else own
+    state = cast("Storage", storage.of(states[0].dtype)) if rule.states else own
     if state.compute != own.compute:
         state = STORAGES[own.compute]
-    for name, array in zip(rule.states, states, strict=True):
-        arguments.alike(array, name, p, "p", state.dtype)
+    for name, array in zip(kept, states, strict=True):
+        arguments.alike(array, name, p, "p", (state if name in rule.states else STORAGES[own.compute]).dtype)
         arguments.lies_like(array, name, p, "p")
     gradient = STORAGES.get(str(getattr(arrays[1], "dtype", None)).removeprefix("torch."))
     gradient = own if gradient is None or gradient.compute != own.compute else gradient
-    kernel = kernel_of(rule, coupled, own.name, gradient.name, state.name)
+    kernel = kernel_of(rule, stages, own.name, gradient.name, state.name)
     _, module = backends.choose(backend, (kernel,), place)
     work = place.work_list(kernel, [p], [states], ["p"], ["g"], module.thread_count(num_threads), [0])
     work.refresh([arrays[1]], stream)
@@ -147,6 +155,7 @@ def _function(entry: Rule) -> StepFunction:
 
     kinds = inspect.Parameter
     own = [kinds(name, kinds.POSITIONAL_ONLY) for name in ("p", "g", *entry.states)]
+    own.append(kinds(AVERAGE, kinds.POSITIONAL_ONLY, default=None))
     named = {"step": kinds.empty, "lr": entry.default_lr, **entry.memory, **entry.defaults}
     common = inspect.signature(apply).parameters.values()
     named |= {p.name: p.default for p in common if p.kind is kinds.KEYWORD_ONLY and p.name not in named}

@@ -1,6 +1,6 @@
 """A kernel as a thing: all that decides what is compiled, before any backend sees it.
 
-The text of a rule, what precedes it (`fastopt.rules.prologue`), the dtype that it computes in, and how each of its arrays lies in memory
+The text of a rule, the stages around it (`fastopt.stages`), the dtype that it computes in, and how each of its arrays lies in memory
 (`fastopt.storage`). What the backends derive of a kernel is kept with it (`once_for_each`): source, fingerprint, address.
 """
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from fastopt.rules.entry import Rule, once_for_each
+from fastopt.rules.entry import PROLOGUE_SCALARS, Rule, once_for_each
+from fastopt.stages import COUPLED, PLAIN, Stages
 from fastopt.storage import OF_STATES, STORAGES, Storage, noise
 from fastopt.transcribe import LoopBody, loop_body
 
@@ -31,8 +32,8 @@ class Kernel:
 
     Attributes
     ----------
-    rule, coupled
-        The update, and whether the weight decay goes through the gradient before it.
+    rule, stages
+        The update, and what there is around it.
     storages
         Of each stream of the body: p, g, then the states.
     derived
@@ -40,23 +41,31 @@ class Kernel:
     """
 
     rule: Rule
-    coupled: bool
+    stages: Stages
     storages: tuple[Storage, ...]
     derived: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def with_decay(self, coupled: bool) -> Kernel:
+        """The same with the weight decay in the gradient, or without."""
+        return _kernel(self.rule, self.stages._replace(coupled=coupled), *(storage.name for storage in self.storages))
 
     @cached_property
     def body(self) -> LoopBody:
         """The arithmetic of one element; its scalars say which step it is where something is rounded stochastically."""
-        body = loop_body(self.rule, self.coupled)
+        body = loop_body(self.rule, self.stages)
         if not self.draws:
             return body
-        own = len(self.rule.scalar_names)
-        return replace(body, scalars=(*body.scalars[:own], *noise.SCALARS, *body.scalars[own:]))
+        return replace(body, scalars=(*body.scalars[:-PROLOGUE_SCALARS], *noise.SCALARS, *body.scalars[-PROLOGUE_SCALARS:]))
 
     @cached_property
     def draws(self) -> bool:
         """Whether something is rounded stochastically."""
         return any(storage.draws for storage in self.storages)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The states: those of the rule, then those of the stages."""
+        return (*self.rule.states, *self.stages.states)
 
     @cached_property
     def blocked(self) -> tuple[int, ...]:
@@ -71,7 +80,7 @@ class Kernel:
     @cached_property
     def held(self) -> tuple[str, ...]:
         """What the arrays that are kept between steps are called: the states, then the scales of those that have some."""
-        return (*self.rule.states, *(f"{self.rule.states[k - 2]}_scale" for k in self.blocked))
+        return (*self.states, *(f"{self.states[k - 2]}_scale" for k in self.blocked))
 
     @cached_property
     def compute(self) -> str:
@@ -96,7 +105,7 @@ class Kernel:
 
     @cached_property
     def scalar_count(self) -> int:
-        """How many scalars it takes, the prologue's two included."""
+        """How many scalars it takes, those of the stages and the prologue's two included."""
         return len(self.body.scalars)
 
     @cached_property
@@ -107,13 +116,20 @@ class Kernel:
 
 
 @once_for_each
-def kernel_of(rule: Rule, coupled: bool, parameter: str, gradient: str, state: str | tuple[str, ...]) -> Kernel:
-    """The kernel of a rule for parameters, gradients and states of these storages, by name: all states alike, or one each."""
+def kernel_of(rule: Rule, stages: Stages, parameter: str, gradient: str, state: str | tuple[str, ...]) -> Kernel:
+    """The kernel of a rule and stages for parameters, gradients and the rule's states of these storages, by name: all alike, or one each.
+
+    Raises ValueError for a rule with a name that the stages take.
+    """
     states = (state,) * len(rule.states) if isinstance(state, str) else state
-    return _kernel(rule, coupled, parameter, gradient, *states)
+    beside = STORAGES[parameter].compute
+    return _kernel(rule, stages, parameter, gradient, *states, *(beside for _ in stages.states))
 
 
 @once_for_each
-def _kernel(rule: Rule, coupled: bool, *storages: str) -> Kernel:
+def _kernel(rule: Rule, stages: Stages, *storages: str) -> Kernel:
     known = {**STORAGES, **OF_STATES}
-    return Kernel(rule, coupled, tuple(known[name] for name in storages))
+    found = Kernel(rule, stages, tuple(known[name] for name in storages))
+    if stages not in (PLAIN, COUPLED):
+        _ = found.body  # of a backend that has no need of it the names are refused too
+    return found

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING
 
+from fastopt.stages import COUPLED, FLUSHING, PLAIN, Stages
+
 if TYPE_CHECKING:  # families, which rules/ holds, make settings
     from fastopt.rules.domain import HyperparameterValue
     from fastopt.rules.update import Rule
@@ -20,8 +22,8 @@ class Settings:
 
     `weight_decay` is coupled (L2, added to the gradient) unless `decoupled` (taken off the parameter, times lr).
 
-    What the prologue needs of them is kept ready for the next step (see `fastopt.rules.prologue`): `direction`, -1 to maximize, and
-    `decay`, its last scalar.
+    What a kernel needs of them is kept ready for the next step: `stages`, which it has around its rule, and `beside`, their scalars;
+    for the prologue (`fastopt.rules.prologue`) `direction`, -1 to maximize, and `decay`, its last scalar.
     """
 
     lr: float
@@ -29,12 +31,28 @@ class Settings:
     weight_decay: float = 0.0
     decoupled: bool = False
     maximize: bool = False
+    clip_value: float | None = None
+    ema_decay: float | None = None
+    flush_denormals: bool = False
+    stages: Stages = field(init=False, repr=False)
+    beside: tuple[float, ...] = field(init=False, repr=False)
     direction: float = field(init=False, repr=False)
     decay: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.direction = -1.0 if self.maximize else 1.0
         self.decay = self.decay_at(self.lr)
+        self.stages = COUPLED if self.weight_decay != 0.0 and not self.decoupled else PLAIN
+        self.beside = ()
+        if self.clip_value is not None:
+            self.stages = self.stages._replace(limited=True)
+            self.beside += (self.clip_value,)
+        if self.ema_decay is not None:
+            self.stages = self.stages._replace(averaged=True)
+            self.beside += (self.ema_decay, 1.0 - self.ema_decay)
+        if self.flush_denormals:
+            self.stages = self.stages._replace(flushed=True)
+            self.beside += FLUSHING
 
     def decay_at(self, lr: float) -> float:
         """The prologue's last scalar at a learning rate."""
@@ -51,11 +69,6 @@ class Settings:
         names = [own.name for own in fields(self)]
         return [partial(setattr, self, name, getattr(other, name)) for name in names]
 
-    @property
-    def coupled(self) -> bool:
-        """Whether the kernel with the decay in the gradient is the one to run."""
-        return self.weight_decay != 0.0 and not self.decoupled
-
     def scalars(self, rule: Rule, step: int, grad_scale: float) -> tuple[float, ...]:
-        """The scalars of a compiled kernel, in float64: the rule's, then the prologue's."""
-        return (*rule.scalars(step, self.lr, **self.hyperparameters), self.direction / grad_scale, self.decay)
+        """The scalars of a compiled kernel, in float64: the rule's, those of the stages, then the prologue's."""
+        return (*rule.scalars(step, self.lr, **self.hyperparameters), *self.beside, self.direction / grad_scale, self.decay)

@@ -27,7 +27,7 @@ class Slot:
     coming
         The same after the step whose scalars were asked for last.
     bound, bound_for
-        The `scalars` of a rule without a memory, with the hyperparameters of these settings.
+        The `scalars` of a rule without a memory, with the hyperparameters and the stages of these settings.
     """
 
     __slots__ = ("bound", "bound_for", "coming", "memory", "rule", "settings", "steps")
@@ -40,46 +40,67 @@ class Slot:
         self.coming = self.memory
 
     def scalars(self) -> tuple[float, ...]:
-        """The rule's scalars of the coming step, in float64."""
+        """The rule's scalars of the coming step, in float64, and those of the stages."""
         settings = self.settings
         if self.memory:
             found, self.coming = self.ahead()
             return found
         if settings is not self.bound_for:
             # in this order: another thread that steps the same optimizer must not take the old scalars for the new settings'
-            self.bound = self.rule.scalars_with(settings.hyperparameters)
+            bound_now = self.rule.scalars_with(settings.hyperparameters)
+            self.bound = self._with_those_beside(bound_now, settings.beside) if settings.beside else bound_now
             self.bound_for = settings
         bound: tuple[float, ...] = self.bound(self.steps + 1, settings.lr)
         return bound
 
+    def _with_those_beside(self, own: Callable[..., Any], beside: tuple[float, ...]) -> Callable[..., tuple[float, ...]]:
+        """The rule's scalars and those of the stages, of a step and a learning rate."""
+        expected = len(self.rule.scalar_names)
+
+        def scalars(step: int, lr: float) -> tuple[float, ...]:
+            found = own(step, lr)
+            if len(found) != expected:
+                self._of_rule(found)
+            return (*found, *beside)
+
+        return scalars
+
+    def _of_rule(self, found: tuple[float, ...]) -> tuple[float, ...]:
+        """The rule's scalars, as many as its text takes: what comes behind them would be taken for one that is missing."""
+        if len(found) != len(self.rule.scalar_names):
+            raise ValueError(f"scalars: expected {len(self.rule.scalar_names)} of the rule, received {len(found)}")
+        return found
+
     def ahead(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """The scalars of the coming step, and what they remember after it: without a word to others, who may be asking too."""
         if self.memory:
-            found: tuple[tuple[float, ...], tuple[float, ...]]
-            found = self.rule.scalars(self.steps + 1, self.settings.lr, *self.memory, **self.settings.hyperparameters)
-            return found
+            return self._remembering(self.settings.lr)
         return self.scalars(), ()
 
     def ahead_at(self, lr: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """The same at another learning rate than that of the settings."""
-        step = self.steps + 1
         if self.memory:
-            found: tuple[tuple[float, ...], tuple[float, ...]]
-            found = self.rule.scalars(step, lr, *self.memory, **self.settings.hyperparameters)
-            return found
+            return self._remembering(lr)
         if self.settings is not self.bound_for:
             self.scalars()
-        return self.bound(step, lr), ()
+        return self.bound(self.steps + 1, lr), ()
+
+    def _remembering(self, lr: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        settings = self.settings
+        found: tuple[tuple[float, ...], tuple[float, ...]]
+        found = self.rule.scalars(self.steps + 1, lr, *self.memory, **settings.hyperparameters)
+        return ((*self._of_rule(found[0]), *settings.beside), found[1]) if settings.beside else found
 
     def scalars_once(self) -> tuple[float, ...]:
         """The same, for a slot that is made for one step: nothing is got ready for others."""
         if self.memory:
             return self.scalars()
-        found: tuple[float, ...] = self.rule.scalars(self.steps + 1, self.settings.lr, **self.settings.hyperparameters)
-        return found
+        settings = self.settings
+        found: tuple[float, ...] = self.rule.scalars(self.steps + 1, settings.lr, **settings.hyperparameters)
+        return (*self._of_rule(found), *settings.beside) if settings.beside else found
 
     def of_kernel(self, draws: bool) -> tuple[float, ...]:
-        """The rule's scalars, and behind them the step's number for a kernel that rounds stochastically."""
+        """The rule's scalars and the stages', and behind them the step's number for a kernel that rounds stochastically."""
         return (*self.scalars(), *step_scalars(self.steps + 1)) if draws else self.scalars()
 
     def all_scalars(self, grad_scale: float, clip: float, draws: bool) -> tuple[float, ...]:

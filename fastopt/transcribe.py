@@ -1,6 +1,6 @@
 """A rule's text as a loop body: the one step between a scalar function and the source of any compiled kernel.
 
-    lines of `loop_body(rule, coupled)`, for rule = sgd, coupled = False:
+    lines of `loop_body(rule, stages)`, for rule = sgd without stages of its own:
 
         g = gradient_factor * g
         p = retention * p
@@ -19,8 +19,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fastopt.rules.entry import Rule, once_for_each
-from fastopt.rules.language import ScalarFunction, parse
-from fastopt.rules.prologue import COUPLED, DECOUPLED
+from fastopt.rules.epilogue import averaged, flushed, smallest_normal
+from fastopt.rules.language import FUNCTIONS, ScalarFunction, parse
+from fastopt.rules.prologue import decayed_gradient, decayed_parameter, limited_gradient, scaled_gradient
+from fastopt.stages import AVERAGE, PLAIN, Stages
 
 __all__ = ["LoopBody", "fingerprint", "loop_body", "spell", "variable"]
 
@@ -32,11 +34,11 @@ class LoopBody:
     Attributes
     ----------
     name
-        The rule's name, with `_l2` behind it where the weight decay is coupled.
+        The rule's name, with those of the stages behind it.
     streams
-        The arrays by name: p, g, then the states. All but g are written back, each from `new_<name>`.
+        The arrays by name: p, g, then the rule's states and those of the stages. All but g are written back, each from `new_<name>`.
     scalars
-        The scalars by name, in the order in which `scalar_values` gives them.
+        The scalars by name, in the order in which they come: the rule's, those of the stages, the prologue's two.
     lines
         The assignments, in order.
     temporaries
@@ -56,35 +58,54 @@ class LoopBody:
 
 
 @once_for_each
-def loop_body(rule: Rule, coupled: bool) -> LoopBody:
-    """Joins the prologue and the rule into one list of assignments.
+def loop_body(rule: Rule, stages: Stages = PLAIN) -> LoopBody:
+    """Joins what precedes the rule, the rule, and what comes after it into one list of assignments.
 
-    Prologue functions bind p and g anew; the rule's results go to `new_...` names, since a result may read what another
-    one replaces.
+    Functions before it bind p and g anew; the rule's results go to `new_...` names, since a result may read what another
+    one replaces, and functions after it bind those anew.
     """
     lines: list[tuple[str, ast.expr]] = []
-    scalars = list(rule.scalar_names)
-    for stage in COUPLED if coupled else DECOUPLED:
+    of_stages: list[str] = []
+    of_prologue: list[str] = []
+    limits = (limited_gradient,) if stages.limited else ()
+    for stage in (scaled_gradient, *limits, decayed_gradient if stages.coupled else decayed_parameter):
         function = parse(stage)
-        scalars += function.parameters[2:]
+        (of_stages if stage is limited_gradient else of_prologue).extend(function.parameters[2:])
         for name, value in zip(("p", "g"), function.results, strict=True):
             if not (isinstance(value, ast.Name) and value.id == name):
                 lines.append((name, value))
-    _refuse_collisions(rule, scalars)
     lines += rule.function.assignments
-    streams = ("p", "g", *rule.states)
+    streams = ("p", "g", *rule.states, *stages.states)
     results: ScalarFunction = rule.function
-    lines += zip((f"new_{name}" for name in streams if name != "g"), results.results, strict=True)
+    lines += zip((f"new_{name}" for name in ("p", *rule.states)), results.results, strict=True)
+    if stages.averaged:
+        of_stages += parse(averaged).parameters[2:]
+        lines.append((f"new_{AVERAGE}", parse(averaged).results[0]))
+    if stages.flushed:
+        of_stages += parse(smallest_normal).parameters
+        lines.append(("smallest_normal", parse(smallest_normal).results[0]))
+        lines += ((f"new_{name}", _of(flushed, f"new_{name}")) for name in streams[2:])
+    _refuse_collisions(rule, [*of_stages, *of_prologue, *stages.states, *(["smallest_normal"] if stages.flushed else [])])
     assigned = dict.fromkeys(name for name, _ in lines)
     temporaries = tuple(name for name in assigned if name not in streams)
-    return LoopBody(rule.name + ("_l2" if coupled else ""), streams, tuple(scalars), tuple(lines), temporaries)
+    scalars = (*rule.scalar_names, *of_stages, *of_prologue)
+    return LoopBody(rule.name + stages.suffix, streams, scalars, tuple(lines), temporaries)
 
 
-def _refuse_collisions(rule: Rule, scalars: list[str]) -> None:
+def _of(stage: Callable[..., float], *streams: str) -> ast.expr:
+    """The text of a stage, whose first parameters are called otherwise."""
+    function = parse(stage)
+    names = dict(zip(function.parameters, streams, strict=False))
+    speller = _Speller({name: name for name in FUNCTIONS}, None, None, lambda name: names.get(name, name))
+    found: ast.expr = speller.visit(copy.deepcopy(function.results[0]))
+    return found
+
+
+def _refuse_collisions(rule: Rule, others: list[str]) -> None:
     names = [*rule.function.parameters, *(name for name, _ in rule.function.assignments)]
-    for scalar in scalars[len(rule.scalar_names) :]:
-        if scalar in names:
-            raise ValueError(f"rule {rule.name!r}: the name {scalar!r} belongs to what precedes every rule; rename it")
+    for other in others:
+        if other in names:
+            raise ValueError(f"rule {rule.name!r}: the name {other!r} belongs to what stands around every rule; rename it")
 
 
 class _Speller(ast.NodeTransformer):

@@ -8,13 +8,15 @@ import numpy as np
 
 from fastopt.kernel import Kernel, kernel_of
 from fastopt.rules.entry import RULES, Rule
+from fastopt.stages import Stages
 
 
 def kernel(
-    rule: Rule | str, coupled: bool = False, dtype: str = "float32", gradient: str | None = None, state: str | None = None
+    rule: Rule | str, coupled: bool = False, dtype: str = "float32", gradient: str | None = None, state: str | None = None, **others: bool
 ) -> Kernel:
-    """The kernel of a rule for arrays of one dtype, or with gradients and states of others."""
-    return kernel_of(RULES[rule] if isinstance(rule, str) else rule, coupled, dtype, gradient or dtype, state or dtype)
+    """The kernel of a rule for arrays of one dtype, or with gradients and states of others; and with `others` of the stages."""
+    entry = RULES[rule] if isinstance(rule, str) else rule
+    return kernel_of(entry, Stages(coupled, **others), dtype, gradient or dtype, state or dtype)
 
 
 def compiled_dtype(coupled: bool) -> Any:

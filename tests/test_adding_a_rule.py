@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fastopt.rules.family import COMMON
 from tests.builds import in_haste, only
 from tests.documents import ROOT, put_in_place
 
@@ -113,7 +114,7 @@ except TypeError as error:
         "[0.75, -1.0] clipped_sgd []",
         "[0.875, -1.125] clipped_momentum {'m': [-0.5, 0.5]}",
         "avereged: ClippedSGD has no such hyperparameter; did you mean `averaged`? Expected some of "
-        "lr, bound, beta, averaged, weight_decay, decoupled_weight_decay, maximize",
+        + ", ".join(["lr", "bound", "beta", "averaged", *COMMON]),
     ]
 
 

@@ -12,6 +12,7 @@ import fastopt
 from fastopt import functional
 from fastopt.host import launched
 from fastopt.rules.entry import COPY, RULES, Rule
+from fastopt.rules.family import COMMON
 from tests.conftest import LAUNCHINGS, needed
 from tests.kernels import compiled_dtype
 
@@ -52,12 +53,12 @@ def test_is_the_optimizers_step_and_keeps_the_callers_arrays(rule: Rule, launchi
 def test_help_names_the_arrays_and_options(rule: Rule) -> None:
     step_function: Any = getattr(functional, rule.name)
     parameters = inspect.signature(step_function).parameters
-    assert [n for n, p in parameters.items() if p.kind is p.POSITIONAL_ONLY] == ["p", "g", *rule.states]
+    assert [n for n, p in parameters.items() if p.kind is p.POSITIONAL_ONLY] == ["p", "g", *rule.states, "ema"]
     assert parameters["step"].default is inspect.Parameter.empty
     assert parameters["lr"].default == rule.default_lr
     for name, default in rule.defaults.items():
         assert parameters[name].default == default
-    assert {"weight_decay", "decoupled_weight_decay", "maximize", "grad_scale", "backend", "num_threads"} < set(parameters)
+    assert {*COMMON, "grad_scale", "backend", "num_threads"} < set(parameters)
     assert step_function.__name__ == rule.name
     assert rule.equation in step_function.__doc__
     assert getattr(functional, rule.name) is step_function

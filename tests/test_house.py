@@ -21,7 +21,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "tests/test_storage.py": ("fastopt/storage/bits.py", "fastopt/backends/cython_storage.py"),
     "tests/optimizers/test_groups.py": ("fastopt/plan.py", "fastopt/optimizers/shares.py"),
     "tests/test_checkpoint.py": ("fastopt/optimizers/state_dict.py",),
-    "tests/test_reference.py": ("fastopt/reference/operations.py", "fastopt/reference/prologue.py"),
+    "tests/test_reference.py": ("fastopt/reference/epilogue.py", "fastopt/reference/operations.py", "fastopt/reference/prologue.py"),
     # what a rule and its arguments are is asked of those that are entered, and classes of their families
     "tests/rules/test_entry.py": ("fastopt/rules/domain.py", "fastopt/rules/update.py"),
     "tests/rules/test_family.py": tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastopt.kernel import AHEAD, kernel_of
 from fastopt.rules.entry import RULES
+from fastopt.stages import COUPLED, PLAIN
 from tests.kernels import kernel
 
 
@@ -15,7 +16,7 @@ def test_made_once_for_a_rule_and_its_storages() -> None:
 
 
 def test_names_tell_kernels_apart() -> None:
-    kernels = {id(own): own.name for rule in RULES.values() for c in (False, True) for s in AHEAD for own in [kernel_of(rule, c, *s)]}
+    kernels = {id(own): own.name for rule in RULES.values() for c in (PLAIN, COUPLED) for s in AHEAD for own in [kernel_of(rule, c, *s)]}
     assert len(set(kernels.values())) == len(kernels)
     assert kernel("adam", coupled=True).name == "adam_l2_float32"
     assert kernel("momentum", False, "bfloat16", "float16", "float32").name == "momentum_bfloat16_float16_float32"

@@ -35,7 +35,7 @@ def test_states_each_text_once_and_no_other() -> None:
     own = {rule.update.__name__ for rule in RULES.values() if rule.update.__module__.startswith("fastopt.")}
     assert set(reference.FORMULAS) == own
     defined = [node.name for file in FILES for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
-    assert sorted(defined) == sorted([*own, "prepared", *OPERATIONS])
+    assert sorted(defined) == sorted([*own, "finished", "prepared", *OPERATIONS])
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
@@ -44,7 +44,7 @@ def test_does_not_call_one_formula_from_another(file: Path) -> None:
     for function in ast.parse(file.read_text()).body:
         if isinstance(function, ast.FunctionDef):
             called = {n.func.id for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-            assert not called & {*reference.FORMULAS, "prepared"}, function.name
+            assert not called & {*reference.FORMULAS, "finished", "prepared"}, function.name
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -78,3 +78,29 @@ def test_prepared_by_hand() -> None:
     assert prepared(weight_decay=0.5, decoupled=True) == (1.75, 4.0)
     assert prepared(weight_decay=0.5, decoupled=True, maximize=True, grad_scale=4.0) == (1.75, -1.0)
     assert prepared(weight_decay=0.5, maximize=True) == (2.0, -3.0)
+    assert prepared(clip_value=1.5) == (2.0, 1.5)
+    assert prepared(clip_value=1.5, grad_scale=4.0) == (2.0, 1.0)
+    assert prepared(clip_value=1.5, maximize=True, weight_decay=0.5) == (2.0, -0.5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_finished_by_hand(dtype: Any) -> None:
+    tiny = np.finfo(dtype).tiny
+    p, m, v = (np.array([1.0, tiny / 2, -0.0, -tiny], dtype) for _ in range(3))
+    assert reference.finished(p, m, v)[0] is p
+    assert reference.finished(p, m, v)[2] is v
+    new_p, new_m, new_v = reference.finished(p, m, v, flush_denormals=True)
+    assert new_p is p, "only states are flushed"
+    for new in (new_m, new_v):
+        assert new.dtype == dtype
+        assert new.tolist() == [1.0, 0.0, 0.0, -tiny]
+        assert not np.signbit(new[:3]).any()
+    assert m.tolist() == v.tolist() == p.tolist()
+
+
+def test_averaged_by_hand() -> None:
+    tiny = float(np.finfo(np.float64).tiny)
+    p, ema = np.array([1.0, 0.0]), np.array([2.0, tiny])
+    assert [x.tolist() for x in reference.finished(p, ema=ema, ema_decay=0.75)] == [[1.0, 0.0], [1.75, 0.75 * tiny]]
+    assert [x.tolist() for x in reference.finished(p, p, ema=ema, ema_decay=0.75, flush_denormals=True)][1:] == [[1.0, 0.0], [1.75, 0.0]]
+    assert ema.tolist() == [2.0, tiny]

@@ -220,7 +220,7 @@ def test_a_name_that_precedes_every_rule_is_refused() -> None:
         if fastopt.available_backends()[backend] is True:
             with pytest.raises(
                 ValueError,
-                match=r"^rule 'rule_with_a_taken_name': the name 'gradient_factor' belongs to what precedes every rule; rename it$",
+                match=r"^rule 'rule_with_a_taken_name': the name 'gradient_factor' belongs to what stands around every rule; rename it$",
             ):
                 fastopt.Optimizer(np.ones(3), rule_with_a_taken_name, 0.1, backend=backend)
 

@@ -8,6 +8,7 @@ import pytest
 
 from fastopt.rules.entry import RULES
 from fastopt.settings import Settings
+from fastopt.stages import Stages
 
 
 def test_plain() -> None:
@@ -25,7 +26,7 @@ def test_plain() -> None:
 )
 def test_prologue(settings: Settings, grad_scale: float, factor: float, decay: float, coupled: bool) -> None:
     assert settings.scalars(RULES["sgd"], 1, grad_scale) == (0.25, factor, decay)
-    assert settings.coupled is coupled
+    assert settings.stages == Stages(coupled)
 
 
 def test_adams_corrections_of_large_steps() -> None:

@@ -15,6 +15,7 @@ from fastopt.backends import cython_backend, cython_build, cython_source
 from fastopt.crosscheck import cases, compare
 from fastopt.kernel import kernel_of
 from fastopt.rules.entry import RULES
+from fastopt.stages import COUPLED
 from fastopt.storage import STORAGES
 from fastopt.storage.bits import parse
 from fastopt.storage.states import taken
@@ -107,10 +108,10 @@ OF_STATES = [
 @pytest.fixture(scope="module")
 def all_at_once(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One module of cython's with all the kernels below: each by itself would start the C compiler anew."""
-    kernels = [kernel_of(RULES["momentum"], True, *storages) for storages in COMBINATIONS]
+    kernels = [kernel_of(RULES["momentum"], COUPLED, *storages) for storages in COMBINATIONS]
     for name, asked in OF_STATES:
         states = taken(asked[2], None, 0).of(RULES[name], STORAGES["float32"], 1)
-        kernels.append(kernel_of(RULES[name], True, *asked[:2], tuple(state.name for state in states)))
+        kernels.append(kernel_of(RULES[name], COUPLED, *asked[:2], tuple(state.name for state in states)))
     source = cython_source.module_source(kernels, with_gradients=False)
     return cython_build.build_module("fastopt_all_storages", source, tmp_path_factory.mktemp("kernels"), cython_backend.isa())
 

@@ -8,6 +8,7 @@ import pytest
 
 import fastopt
 from fastopt.rules.entry import RULES, Rule
+from fastopt.stages import COUPLED, Stages
 from fastopt.transcribe import fingerprint, loop_body, spell, variable
 
 # ruff: noqa: ANN202  -- rules are bare formulas
@@ -18,7 +19,7 @@ EVERY = [pytest.param(rule, id=rule.name) for rule in RULES.values()]
 
 
 def text(rule: Rule, coupled: bool) -> list[str]:
-    return [f"{name} = {ast.unparse(value)}" for name, value in loop_body(rule, coupled).lines]
+    return [f"{name} = {ast.unparse(value)}" for name, value in loop_body(rule, Stages(coupled)).lines]
 
 
 def test_sgd_as_the_docstring_has_it() -> None:
@@ -27,9 +28,9 @@ def test_sgd_as_the_docstring_has_it() -> None:
 
 
 def test_adam_whole() -> None:
-    body = loop_body(RULES["adam"], coupled=True)
+    body = loop_body(RULES["adam"], COUPLED)
     assert body.name == "adam_l2"
-    assert loop_body(RULES["adam"], coupled=False).name == "adam"
+    assert loop_body(RULES["adam"]).name == "adam"
     assert body.streams == ("p", "g", "m", "v")
     assert body.written == ("p", "m", "v")
     assert body.scalars == (*RULES["adam"].scalar_names, "gradient_factor", "weight_decay")
@@ -47,7 +48,7 @@ def test_adam_whole() -> None:
 @pytest.mark.parametrize("coupled", [False, True])
 @pytest.mark.parametrize("rule", EVERY)
 def test_every_name_is_known_before_it_is_read(rule: Rule, coupled: bool) -> None:
-    body = loop_body(rule, coupled)
+    body = loop_body(rule, Stages(coupled))
     known = {*body.streams, *body.scalars}
     for name, value in body.lines:
         read = {n.id for n in ast.walk(value) if isinstance(n, ast.Name)} - set(SAME)
@@ -75,7 +76,7 @@ def test_spelling() -> None:
         a = sqrt(g) if p < g else -maximum(p, sign(g))  # noqa: F821
         return (p - lr * a,)
 
-    body = loop_body(spelled, coupled=False)
+    body = loop_body(spelled)
     functions = {"sqrt": "sqrtf", "maximum": "largest", "sign": "np.sign", "absolute": "", "minimum": ""}
     lines = spell(body, functions)
     assert lines[2:] == ["a_ = sqrtf(g_) if p_ < g_ else -largest(p_, np.sign(g_))", "new_p_ = p_ - lr_ * a_"]
@@ -89,7 +90,7 @@ def test_spelling_keeps_the_order_of_operations() -> None:
     def nested(p, g, lr):
         return (p - (lr - (g - p)) - (p * (g * lr)) / (p / g) - -g,)
 
-    written = spell(loop_body(nested, coupled=False), SAME)[-1]
+    written = spell(loop_body(nested), SAME)[-1]
     assert written == "new_p_ = p_ - (lr_ - (g_ - p_)) - p_ * (g_ * lr_) / (p_ / g_) - -g_"
 
 
@@ -104,12 +105,13 @@ def test_fingerprints_tell_texts_apart() -> None:
 def test_names_of_what_precedes_are_refused() -> None:
     for name in ("gradient_factor", "retention"):
         source = RULES["sgd"]
-        assert name in loop_body(source, coupled=False).scalars
+        assert name in loop_body(source).scalars
 
     @fastopt.rule()
     def using_retention(p, g, lr):
         retention = lr * g
         return (p - retention,)
 
-    with pytest.raises(ValueError, match=r"^rule 'using_retention': the name 'retention' belongs to what precedes every rule; rename it$"):
-        loop_body(using_retention, coupled=False)
+    words = r"^rule 'using_retention': the name 'retention' belongs to what stands around every rule; rename it$"
+    with pytest.raises(ValueError, match=words):
+        loop_body(using_retention)

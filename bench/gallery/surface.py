@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from fastopt.optimizers.schedule_free import ScheduleFree
+
 from .. import drawing
 from ..arrays import Array
 
@@ -43,7 +45,7 @@ def way(optimizer: Callable[[Array], Any], steps: int) -> Array:
     points = [p.copy()]
     for _ in range(steps):
         made.step(gradient(p))
-        points.append(made.averages() if hasattr(made, "averages") else p.copy())
+        points.append(made.averages() if isinstance(made, ScheduleFree) else p.copy())
     return np.array(points)
 
 

@@ -16,7 +16,7 @@ from fastopt.host.launched import LaunchedRunner
 from fastopt.host.worklist import WorkList
 from fastopt.kernel import AHEAD, Kernel, kernel_of
 from fastopt.rules.entry import Rule, once_for_each
-from fastopt.storage import Storage
+from fastopt.stages import COUPLED, PLAIN
 
 __all__ = ["ahead", "build_report", "has_kernel", "isa", "kernel_address", "prepare", "thread_count", "unavailable"]
 
@@ -65,7 +65,7 @@ def thread_count(num_threads: int | None) -> int:
 
 def ahead(rule: Rule) -> list[Kernel]:
     """The kernels of a rule that are compiled when fastopt is installed, if the rule is the package's."""
-    return list(dict.fromkeys(kernel_of(rule, coupled, *storages) for coupled in (False, True) for storages in AHEAD))
+    return list(dict.fromkeys(kernel_of(rule, stages, *storages) for stages in (PLAIN, COUPLED) for storages in AHEAD))
 
 
 @once_for_each
@@ -81,28 +81,30 @@ def kernel_address(kernel: Kernel) -> int:
 
     Raises RuntimeError if it cannot be compiled.
     """
-    module = _kernels() if has_kernel(kernel) else _compiled_now(kernel.rule, kernel.storages)
+    module = _kernels() if has_kernel(kernel) else _compiled_now(kernel.rule, _at_once(kernel))
     address, known = module.KERNELS[kernel.name]
     assert known == cython_source.kernel_fingerprint(kernel)
     return int(address)
 
 
 @once_for_each
-def _compiled_now(rule: Rule, storages: tuple[Storage, ...]) -> ModuleType:
-    """The kernels of a rule that were not compiled ahead: those that would be, at once, or those of other storages."""
+def _compiled_now(rule: Rule, kernels: tuple[Kernel, ...]) -> ModuleType:
+    """Kernels of a rule that were not compiled ahead."""
     from fastopt.backends.cython_build import build_module, surroundings
     from fastopt.transcribe import fingerprint
 
     folder = cache.readable()
     if folder is None:
         raise RuntimeError(f"rule {rule.name!r} is not in the built extension, and there is no folder to compile it in (FASTOPT_CACHE_DIR)")
-    kernels = ahead(rule)
-    if storages not in [kernel.storages for kernel in kernels]:
-        parameter, gradient, *states = (storage.name for storage in storages)
-        kernels = [kernel_of(rule, coupled, parameter, gradient, tuple(states)) for coupled in (False, True)]
     source = cython_source.module_source(kernels, with_gradients=False)
     name = f"fastopt_{rule.name}_{isa()}_{fingerprint(source + surroundings(isa()))}"
     return build_module(name, source, folder / "cython", isa())
+
+
+def _at_once(kernel: Kernel) -> tuple[Kernel, ...]:
+    """What is compiled with a kernel: what would be ahead, or the two with the decay in the gradient and without."""
+    together = ahead(kernel.rule)
+    return tuple(together if kernel in together else map(kernel.with_decay, (False, True)))
 
 
 def prepare(kernel: Kernel, work: WorkList) -> LaunchedRunner:

@@ -88,10 +88,13 @@ class Runner:
                     maximize=settings.maximize,
                     grad_scale=grad_scale,
                     clip=clip,
+                    clip_value=settings.clip_value,
                 )
                 memory = dict(zip(slot.rule.memory, slot.memory, strict=True))
                 hyperparameters = {**settings.hyperparameters, **memory}
-                results = self.formula(before, gradient, *own, step=slot.steps + 1, lr=settings.lr, **hyperparameters)
+                ema = own.pop() if self.kernel.stages.averaged else None
+                after = self.formula(before, gradient, *own, step=slot.steps + 1, lr=settings.lr, **hyperparameters)
+                results = reference.finished(*after, ema=ema, ema_decay=settings.ema_decay, flush_denormals=settings.flush_denormals)
                 calls += kept.becoming(results, slot.steps + 1, first_block * BLOCK)
             for slot in slots:
                 if slot.memory:
@@ -168,7 +171,7 @@ def _tried(rule: Rule, formula: Callable[..., tuple[Any, ...]]) -> Callable[...,
 
 def _formula_from_text(rule: Rule) -> Callable[..., tuple[Any, ...]]:
     """A rule without a reference, evaluated on arrays: usable, but no independent check of the other backends."""
-    body = loop_body(rule, coupled=False)
+    body = loop_body(rule)
     text = "\n".join(spell(body, FUNCTIONS, conditional="np.where"))
     code = compile(text, f"<fastopt rule {rule.name} on arrays>", "exec")
 

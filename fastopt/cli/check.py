@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -67,6 +67,11 @@ def run(options: argparse.Namespace) -> int:
             # the C compiler takes seconds for each
             columns = [(backend, storages) for backend in checked if backend != "cython" or len(set(storages)) == 1]
             worst = max(worst, _table([(rule, ", ".join(storages))], columns, head=False))
+    if checked:
+        rule = next((rule for rule in rules if rule.states), rules[0])
+        print(f"\nEvery stage that a kernel has only when asked to, with {rule.name}; what is run is compiled now\n")
+        columns = [(backend, (name,) * 3) for backend in checked for name in ("float32", "float64")]
+        worst = max(worst, _table([(rule, rule.name)], columns, cases=lambda rule, *_: crosscheck.stage_cases(rule)))
     for name, reason in available.items():
         if reason is not True:
             print(f"\n{name}: not checked: {reason}")
@@ -79,12 +84,27 @@ def run(options: argparse.Namespace) -> int:
         print(f"\nFAILED: the largest distance is {worst} ULP, and it must be 0", file=sys.stderr)
         return 1
     ways = len(ahead) + len(others)
-    print(f"\nall 0: {len(rules)} rules, {', '.join(checked)}, {ways} ways to store, groups and clipping among the cases,", end=" ")
+    print(f"\nall 0: {len(rules)} rules, {', '.join(checked)}, {ways} ways to store, groups, clipping and stages among the cases,", end=" ")
     print(f"1 and {max(2, threads.available())} threads")
     return 0
 
 
-def _table(rows: list[tuple[Rule, str]], columns: Sequence[tuple[str, tuple[str, ...]]], head: bool = True) -> int:
+Cases = Callable[[Rule, str, tuple[str, ...]], list[crosscheck.Case]]
+
+
+def _cases(rule: Rule, backend: str, storages: tuple[str, ...]) -> list[crosscheck.Case]:
+    """The cases of a rule; where kernels of narrow storage have to be compiled now, those of one kernel.
+
+    That is the one with the decay in the gradient where parameters are narrow, which it reads, and else the one without.
+    """
+    every = crosscheck.cases(rule)
+    narrow = [name == "int8" or STORAGES[name].texts is not None for name in storages]
+    if not any(narrow) or (backend == "cython" and storages in AHEAD_BY_ARGUMENT):
+        return every
+    return [case for case in every if case.coupled == narrow[0]]
+
+
+def _table(rows: list[tuple[Rule, str]], columns: Sequence[tuple[str, tuple[str, ...]]], head: bool = True, cases: Cases = _cases) -> int:
     """Prints a table, and answers the largest distance in it."""
     if head:
         print(f"{'rule':36}" + "".join(f"{f'{backend} {_short(*storages)}':>17}" for backend, storages in columns))
@@ -92,7 +112,7 @@ def _table(rows: list[tuple[Rule, str]], columns: Sequence[tuple[str, tuple[str,
     for rule, name in rows:
         print(f"{name:36}", end="", flush=True)
         for backend, storages in columns:
-            distance = _distance(rule, backend, storages)
+            distance = _distance(rule, backend, storages, cases)
             worst = max(worst, distance)
             print(f"{distance:>17}" if head else f"   {backend} {distance}", end="", flush=True)
         print("" if numpy_backend.has_reference(rule) else "   (no reference of its own: compared with its own text on arrays)")
@@ -120,26 +140,14 @@ def _short(parameter: str, _: str, state: str) -> str:
     return "/".join(dict.fromkeys(short))
 
 
-def _distance(rule: Rule, backend: str, storages: tuple[str, ...]) -> int:
+def _distance(rule: Rule, backend: str, storages: tuple[str, ...], cases: Cases) -> int:
     parameter, gradient, state = storages
     found = []
-    for case in _cases(rule, backend, storages):
+    for case in cases(rule, backend, storages):
         compare = partial(crosscheck.compare, rule, backend, parameter, case, gradient=gradient, state=state)
         found += [compare(lengths=LONG, num_threads=count) for count in _thread_counts(backend)]
         found.append(compare(special=True, seed=1))
     return max(found)
-
-
-def _cases(rule: Rule, backend: str, storages: tuple[str, ...]) -> list[crosscheck.Case]:
-    """The cases of a rule; where kernels of narrow storage have to be compiled now, those of one kernel.
-
-    That is the one with the decay in the gradient where parameters are narrow, which it reads, and else the one without.
-    """
-    every = crosscheck.cases(rule)
-    narrow = [name == "int8" or STORAGES[name].texts is not None for name in storages]
-    if not any(narrow) or (backend == "cython" and storages in AHEAD_BY_ARGUMENT):
-        return every
-    return [case for case in every if case.coupled == narrow[0]]
 
 
 def _thread_counts(backend: str) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from fastopt import backends, cache, cuda
 from fastopt.backends import cython_backend
 from fastopt.host import launched, threads
 from fastopt.kernel import kernel_of
+from fastopt.stages import PLAIN
 
 HELP = "what is here: CPU, backends, threads, and what `auto` picks"
 
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"\ndevice       {cuda.runtime().describe(0)}")
     chosen, why = backends.default(), "FASTOPT_BACKEND says so"
     if chosen == "auto":
-        chosen, why = backends.pick(kernel_of(fastopt.RULES["adam"], False, "float32", "float32", "float32"))
+        chosen, why = backends.pick(kernel_of(fastopt.RULES["adam"], PLAIN, "float32", "float32", "float32"))
     print(f"\nauto picks   {chosen}: {why}" + ("; cuda for arrays on a device" if available["cuda"] is True else ""))
     if not options.no_measure:
         _measure()

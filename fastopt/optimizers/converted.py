@@ -37,7 +37,7 @@ def states(given: Mapping[str, Any], kernels: Sequence[Kernel], own: Sequence[Se
     flat = {name: structure.flatten(values, f"state_dict['state'][{name!r}]") for name, values in given.items()}
     found: dict[str, list[Any]] = {name: list(values) for name, values in flat.items() if not name.endswith("_scale")}
     for i, kernel in enumerate(kernels):
-        for name, state, stored in zip(kernel.rule.states, own[i], kernel.storages[2:], strict=False):
+        for name, state, stored in zip(kernel.states, own[i], kernel.storages[2:], strict=False):
             value, scales = (flat.get(key, [None] * len(kernels))[i] for key in (name, f"{name}_scale"))
             if _readable(value, scales, state.shape):
                 value, scales = _kept(numbers(value, scales), state, stored)

@@ -14,7 +14,7 @@ from typing import Any
 
 from fastopt import optimizers
 from fastopt.optimizers.construction import OPTIONS, signature
-from fastopt.rules.domain import FLAG, Choice
+from fastopt.rules.domain import FLAG, Choice, NumberOrNone
 from fastopt.rules.entry import RULES
 from fastopt.rules.family import Argument, Family, forms_of
 
@@ -68,6 +68,8 @@ def _type(argument: Argument) -> str:
     if isinstance(argument.domain, Choice):
         return f"Literal[{', '.join(_literal(word) for word in argument.domain.words)}]"
     single = "bool" if argument.domain is FLAG else "float | Schedule"
+    if isinstance(argument.domain, NumberOrNone):
+        single += " | None"
     return f"tuple[{', '.join([single] * len(argument.default))}]" if isinstance(argument.default, tuple) else single
 
 

@@ -96,7 +96,7 @@ class Following(Saving):
                 changed.append(share)
                 continue
             new = share.at(steps, now)
-            if new.settings.coupled != settings.coupled:
+            if new.settings.stages != settings.stages:
                 self._follow_to_another_kernel(steps, captured=captured)
                 return
             calls += settings.becoming(new.settings)  # not others in their place: all slots would have to be looked through

@@ -210,7 +210,7 @@ class Holding(Attributes):
             held = [own.held for own in self._kernels]
             self._kernels, self._states = kernels, list(self._states)
             for old, new in zip(before, changed, strict=True):
-                if old.rule is not new.rule:
+                if old.rule is not new.rule or old.states != new.states:
                     self._make_states(new, [dict(zip(held[i], self._states[i], strict=True)) for i in new.positions])
             self._lay_out(slots)
 

@@ -14,6 +14,7 @@ from fastopt.optimizers.turns import in_turn
 from fastopt.rules.entry import FLAG
 from fastopt.rules.family import Family
 from fastopt.slots import Slot
+from fastopt.stages import AVERAGE
 
 __all__ = ["Saving"]
 
@@ -33,6 +34,22 @@ class Saving(Holding):
     def flat_state(self) -> dict[str, list[Any]]:
         """Each state by name, as copies in NumPy arrays, one for each parameter in their order (None where its rule has no such state)."""
         return self._copied()
+
+    @in_turn
+    def averages(self) -> Any:
+        """The moving averages of the parameters, to evaluate a model with, as new NumPy arrays in the structure and dtypes of `params`.
+
+        On a device this waits for them. Raises ValueError where a group keeps none (`ema_decay`).
+        """
+        found: list[Any] = [None] * len(self._params)
+        for k, share in enumerate(self._shares):
+            if not share.settings.stages.averaged:
+                raise ValueError(f"averages: expected an ema_decay, received None in group {k}")
+            for i in share.positions:
+                average = self._memory.to_host(self._states[i][share.states.index(AVERAGE)])
+                found[i] = average.astype(self._views[i].dtype)
+        self._plan.settle()
+        return self._structure.restore(found)
 
     def _copied(self) -> dict[str, list[Any]]:
         copies = state_dict.flat(self._kernels, self._states, self._memory)
@@ -63,6 +80,12 @@ class Saving(Holding):
         for k, (share, new) in enumerate(zip(self._shares, changed, strict=True)):
             if new.rule is not share.rule:
                 raise ValueError(f"state_dict['groups'][{k}]: expected arguments of rule {share.rule.name!r}, received {new.rule.name!r}'s")
+            if new.states != share.states:
+                there = "None", "a number"
+                raise ValueError(
+                    f"state_dict['groups'][{k}]['ema_decay']: expected {there[share.settings.stages.averaged]}, "
+                    f"received {there[new.settings.stages.averaged]}; configure(ema_decay=...) comes before"
+                )
         of = shares.share_of(changed, len(self._params))
         made: dict[tuple[Any, ...], Slot] = {}
         keys = list(zip(of, found.steps_of, found.memory_of, strict=True))

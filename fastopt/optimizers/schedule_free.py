@@ -50,7 +50,7 @@ class ScheduleFreeSGD(ScheduleFree):
 
     Parameters
     ----------
-    params, weight_decay, decoupled_weight_decay, maximize, nonfinite, backend, num_threads
+    params, weight_decay, decoupled_weight_decay, maximize, clip_value, ema_decay, flush_denormals, nonfinite, backend, num_threads
         As for `Optimizer`.
     lr
         Learning rate, >= 0.
@@ -81,7 +81,7 @@ class ScheduleFreeAdamW(ScheduleFree):
 
     Parameters
     ----------
-    params, weight_decay, decoupled_weight_decay, maximize, nonfinite, backend, num_threads
+    params, weight_decay, decoupled_weight_decay, maximize, clip_value, ema_decay, flush_denormals, nonfinite, backend, num_threads
         As for `Optimizer`; weight decay is decoupled by default, and part of d.
     lr
         Learning rate, >= 0.

@@ -54,7 +54,10 @@ def _value(given: Any, steps: int, label: str, domain: Domain) -> Any:
     if not isinstance(given, Schedule):
         return given
     try:
-        return domain.checked(given.at(steps), label)
+        value = given.at(steps)
+        if value is None:  # where an argument may be None, its kernel is another one
+            raise TypeError("received None")
+        return domain.checked(value, label)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"{label}: expected {domain} of its schedule {given!r} after {steps} steps ({error})") from error
 

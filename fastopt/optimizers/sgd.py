@@ -20,7 +20,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    params, weight_decay, decoupled_weight_decay, maximize, nonfinite, backend, num_threads
+    params, weight_decay, decoupled_weight_decay, maximize, clip_value, ema_decay, flush_denormals, nonfinite, backend, num_threads
         As for `Optimizer`.
     lr
         Learning rate, >= 0.
@@ -54,7 +54,7 @@ class Momentum(Optimizer):
 
     Parameters
     ----------
-    params, weight_decay, decoupled_weight_decay, maximize, nonfinite, backend, num_threads
+    params, weight_decay, decoupled_weight_decay, maximize, clip_value, ema_decay, flush_denormals, nonfinite, backend, num_threads
         As for `Optimizer`.
     lr
         Learning rate, >= 0.

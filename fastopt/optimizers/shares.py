@@ -55,6 +55,11 @@ class Share:
         return self.settled.rule
 
     @property
+    def states(self) -> tuple[str, ...]:
+        """The names of its states, in the order in which they are kept: the rule's, and those of the stages."""
+        return (*self.rule.states, *self.settings.stages.states)
+
+    @property
     def settings(self) -> Settings:
         """What a step needs to know besides the arrays."""
         return self.settled.settings
@@ -148,7 +153,7 @@ def _kernel(share: Share, own: Storage, size: int, label: Callable[[], str]) -> 
             f"grad_dtype: expected one that is computed with in {own.compute}, as {label()} of {own.name} is, received {gradient.name}"
         )
     states = tuple(state.name for state in share.state.of(share.rule, own, size))
-    return kernel_of(share.rule, share.settings.coupled, own.name, gradient.name, states)
+    return kernel_of(share.rule, share.settings.stages, own.name, gradient.name, states)
 
 
 def _lies_in_c_order(view: Any, label: Callable[[], str]) -> None:
@@ -177,21 +182,21 @@ def states(
         alike.setdefault(kernel, []).append(k)
     for kernel, places in alike.items():
         some = [views[k] for k in places]
-        there = made[places[0]].keys() | set()
-        stored = dict(zip(share.rule.states, kernel.storages[2:], strict=True))
+        missing = [name for name in kernel.held if name not in made[places[0]]]
+        stored = dict(zip(kernel.states, kernel.storages[2:], strict=True))
         by_dtype: dict[np.dtype[Any], list[str]] = {}
-        for name in kernel.rule.states:
-            if name not in there:
+        for name in missing:
+            if name in stored:
                 by_dtype.setdefault(stored[name].dtype, []).append(name)
         for dtype, names in by_dtype.items():
             for k, own in zip(places, memory.zeros_beside(some, dtype, len(names)), strict=True):
                 made[k].update(zip(names, own, strict=True))
-        scales = [name for name in kernel.held[len(kernel.rule.states) :] if name not in there]
+        scales = [name for name in missing if name not in stored]
         if scales:
             for k, own in zip(places, memory.scales_beside(some, len(scales)), strict=True):
                 made[k].update(zip(scales, own, strict=True))
-        for name in kernel.rule.states:
-            value = 0.0 if name in there else share.rule.initial(name, share.settings.hyperparameters)
+        for name in filter(stored.__contains__, missing):
+            value = COPY if name in kernel.stages.states else share.rule.initial(name, share.settings.hyperparameters)
             if value != 0.0:
                 for k in places:
                     _fill(made[k], name, stored[name], value, views[k], memory)

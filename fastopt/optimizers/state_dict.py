@@ -26,7 +26,12 @@ from fastopt.structure import Structure
 __all__ = ["Checked", "checked", "export", "names"]
 
 KEYS = ("steps", "groups", "slots", "state")
+LATER = {"clip_value": None, "ema_decay": None, "flush_denormals": False}
+"""Arguments that every group has, and what those come to that were saved before there were any."""
+
 ADDED = ("stochastic_rounding", "narrow_from")
+"""Arguments of storage that came later: what was saved before has those of whoever takes it over."""
+
 MOST_STEPS = 2**62
 """More than anybody can make; from there on as many again can be counted in 64 bits."""
 
@@ -52,8 +57,8 @@ def _steps(value: Any, label: str) -> int:
 
 def names(kernels: Sequence[Kernel]) -> list[str]:
     """The states that there are of any parameter, and then the scales."""
-    of_rules = (name for kernel in dict.fromkeys(kernels) for name in kernel.rule.states)
-    return list(dict.fromkeys([*of_rules, *(name for kernel in dict.fromkeys(kernels) for name in kernel.held)]))
+    every = dict.fromkeys(kernels)
+    return list(dict.fromkeys([*(name for kernel in every for name in kernel.states), *(name for kernel in every for name in kernel.held)]))
 
 
 def flat(kernels: Sequence[Kernel], states: Sequence[Sequence[Any]], memory: Memory) -> dict[str, list[NDArray[Any] | None]]:
@@ -97,8 +102,8 @@ def _groups(given: Any, shares: Sequence[Share], convert: bool) -> list[dict[str
     for k, (group, share) in enumerate(zip(given, shares, strict=True)):
         label = f"state_dict['groups'][{k}]"
         expected = {"rule", "params", *share.values}
-        if isinstance(group, Mapping):  # the first versions had no such arguments
-            group = {**{name: share.values[name] for name in ADDED if name not in group}, **group}
+        if isinstance(group, Mapping):
+            group = {**LATER, **{name: share.values[name] for name in ADDED}, **group}
         if isinstance(group, Mapping) and group.get("rule", share.rule.name) != share.rule.name:
             raise ValueError(f"{label}['rule']: expected {share.rule.name!r}, received {group['rule']!r}")
         if not isinstance(group, Mapping) or set(group) != expected:

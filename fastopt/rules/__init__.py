@@ -2,7 +2,8 @@
 
 A new family is a new file here; it is found by being here. The files that are no family hold what rules are made of: `language`
 (what the text of a rule may say) and `options` (its static options), `update` (what a rule is, the table) and `entry` (how one gets
-into it), `domain` (what an argument may be), `family` (what a user calls RMSProp), `prologue` (what precedes every rule).
+into it), `domain` (what an argument may be), `family` (what a user calls RMSProp), `prologue` and `epilogue` (what stands
+around every rule).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ __all__ = [
     "Hyperparameter",
     "HyperparameterValue",
     "Interval",
+    "NumberOrNone",
     "describe",
     "masked",
 ]
@@ -70,6 +71,21 @@ class Interval:
         if converted not in self:
             raise ValueError(f"{name}: expected {self}, received {converted!r}")
         return converted
+
+
+@dataclass(frozen=True)
+class NumberOrNone(Interval):
+    """None, or a number of the interval."""
+
+    def __contains__(self, value: float | None) -> bool:
+        return value is None or super().__contains__(value)
+
+    def __str__(self) -> str:
+        return f"None or {super().__str__()}"
+
+    def checked(self, value: Any, name: str) -> Any:
+        """None, or the number as a float."""
+        return None if value is None else super().checked(value, name)
 
 
 class Flag:

@@ -35,9 +35,12 @@ __all__ = [
 ]
 
 MOST_SCALARS, PROLOGUE_SCALARS = 62, 2
-"""How many a rule may take, and how many come with what precedes every rule: the compiled launcher has room for both, 64."""
+"""How many a rule may take, and how many come with what precedes every rule; the compiled launcher has room for those of stages too."""
 
-RESERVED = ("step", "lr", "weight_decay", "decoupled_weight_decay", "maximize", "grad_scale", "nonfinite", "backend", "num_threads")
+RESERVED = (
+    *("step", "lr", "weight_decay", "decoupled_weight_decay", "maximize", "clip_value", "ema_decay", "flush_denormals", "grad_scale"),
+    *("nonfinite", "backend", "num_threads"),
+)
 """What a hyperparameter cannot be called: every step or optimizer takes these itself."""
 
 Scalars = Callable[..., tuple[Any, ...]]

@@ -10,12 +10,13 @@ same calls and refuse the same calls in the same words.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from fastopt.rules.domain import FLAG, NON_NEGATIVE, Choice, Hyperparameter
+from fastopt.rules.domain import FLAG, NON_NEGATIVE, Choice, Hyperparameter, NumberOrNone
 from fastopt.rules.update import RULES, Rule, find, once_for_each
 from fastopt.settings import Settings
 
@@ -49,8 +50,11 @@ COMMON = {
     "weight_decay": Argument(0.0, NON_NEGATIVE, keyword_only=True),
     "decoupled_weight_decay": Argument(False, FLAG, keyword_only=True),
     "maximize": Argument(False, FLAG, keyword_only=True),
+    "clip_value": Argument(None, NumberOrNone(0.0, math.inf), keyword_only=True),
+    "ema_decay": Argument(None, NumberOrNone(0.0, 1.0), keyword_only=True),
+    "flush_denormals": Argument(False, FLAG, keyword_only=True),
 }
-"""What every family takes: what precedes every rule (`fastopt.rules.prologue`) is made of these."""
+"""What every family takes: what stands around every rule (`fastopt.rules.prologue` and `epilogue`) is made of these."""
 
 ELSEWHERE = (
     ("learning_rate", "lr"),
@@ -65,6 +69,8 @@ ELSEWHERE = (
     ("decay", "momentum"),
     ("eps_in_sqrt", "eps_inside_root"),
     ("weight_decay_rate", "weight_decay"),
+    ("clipvalue", "clip_value"),
+    ("ema_momentum", "ema_decay"),
 )
 """Names (theirs, ours) in frameworks that no convention was written for; only hints are made of them."""
 
@@ -155,7 +161,10 @@ class Family:
                 hyperparameters[name] = entry.checked(values[name], name)
         if self.decays_itself(values):
             hyperparameters["decay"], decay = decay, 0.0
-        return Settled(self, rule, values, Settings(values["lr"], hyperparameters, decay, decoupled, maximize))
+        clip_value, ema_decay = values["clip_value"], values["ema_decay"]
+        flushes = values["flush_denormals"] and (bool(rule.states) or ema_decay is not None)
+        settings = Settings(values["lr"], hyperparameters, decay, decoupled, maximize, clip_value, ema_decay, flushes)
+        return Settled(self, rule, values, settings)
 
     def settings_at(self, lr: Any) -> Settings:
         """What `settle` comes to where nothing but a learning rate is given, at a tenth of its cost. Raises TypeError or ValueError."""

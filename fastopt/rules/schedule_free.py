@@ -110,13 +110,29 @@ def _decays_at_y(values: Mapping[str, Any]) -> bool:
     return bool(values["decoupled_weight_decay"]) and not values["decay_before"]
 
 
+def _refuse_another_average(values: Mapping[str, Any]) -> None:
+    if values["ema_decay"] is not None:
+        received = values["ema_decay"]
+        raise ValueError(f"ema_decay: expected None, as Schedule-Free has averages of its own (`averages`); received {received}")
+
+
+def _sgd_form(values: Mapping[str, Any]) -> str:
+    _refuse_another_average(values)
+    return "schedule_free_sgd"
+
+
+def _adamw_form(values: Mapping[str, Any]) -> str:
+    _refuse_another_average(values)
+    return "schedule_free_adamw"
+
+
 _AUTHORS = "schedulefree 1.4, by the paper's authors"
 
 SCHEDULE_FREE_SGD_FAMILY = enter(
     Family(
         "ScheduleFreeSGD",
         own={"momentum": Argument(0.9, UNIT), **_OWN_AVERAGING},
-        form="schedule_free_sgd",
+        form=_sgd_form,
         lr=1.0,
         conventions={
             "textbook": Convention(states={"z": "z"}, source=f"schedulefree.SGDScheduleFree, {_AUTHORS}"),
@@ -136,7 +152,7 @@ SCHEDULE_FREE_ADAMW_FAMILY = enter(
             **_OWN_AVERAGING,
             "decay_before": Argument(False, FLAG, keyword_only=True),
         },
-        form="schedule_free_adamw",
+        form=_adamw_form,
         lr=2.5e-3,
         changed_defaults={"decoupled_weight_decay": True},
         decays_itself=_decays_at_y,

@@ -18,9 +18,10 @@ import pytest
 
 from fastopt.backends import cython_backend, cython_build
 from fastopt.rules.entry import RULES, Rule
+from fastopt.stages import Stages
 from fastopt.storage import STORAGES
 from fastopt.transcribe import LoopBody, loop_body
-from tests.conftest import AVAILABLE, needed
+from tests.conftest import AVAILABLE, a_compiler_at_hand, needed
 from tests.kernels import is_first_of_its_kind, kernel
 
 pytestmark = pytest.mark.skipif(
@@ -111,6 +112,29 @@ def test_narrow_storage_in_numba(storages: tuple[str, str, str]) -> None:
     check(module.compiled_c_function()._library.get_asm_str(), own.body, "float32", numba_registers())
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_stages_in_numba(dtype: str) -> None:
+    needed("numba")
+    from fastopt.backends import numba_backend, numba_source
+
+    own = kernel("adam", True, dtype, **dict.fromkeys(Stages._fields[1:], True))
+    module: Any = numba_backend._executed(f"vectorized_{own.name}", numba_source.kernel_source(own, cache=False))
+    check(module.compiled_c_function()._library.get_asm_str(), own.body, dtype, numba_registers())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_stages_in_cython(dtype: str) -> None:
+    """Compiled when they are first used, for this CPU."""
+    needed("cython")
+    a_compiler_at_hand()
+    if shutil.which("objdump") is None:
+        pytest.skip("objdump is not installed")
+    own = kernel("adam", True, dtype, **dict.fromkeys(Stages._fields[1:], True))
+    symbols = _disassembled(cython_backend._compiled_now(own.rule, cython_backend._at_once(own)).__file__)
+    code = "\n".join(text for symbol, text in symbols.items() if re.search(rf"_{re.escape(own.name)}(_row)?(\.\w+)*$", symbol))
+    check(code, own.body, dtype, (REGISTERS[cython_backend.isa()],))
+
+
 REGISTERS = {"baseline": "xmm", "v3": "ymm", "v4": "zmm"}
 
 
@@ -122,7 +146,11 @@ def disassembled(isa: str) -> dict[str, str]:
     spec = find_spec(f"fastopt.backends._kernels_{isa}")
     assert spec is not None
     assert spec.origin is not None
-    command = ["objdump", "-d", "--no-show-raw-insn", spec.origin]
+    return _disassembled(spec.origin)
+
+
+def _disassembled(path: Any) -> dict[str, str]:
+    command = ["objdump", "-d", "--no-show-raw-insn", path]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     parts = re.split(r"^[0-9a-f]+ <([^>]+)>:$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
@@ -195,7 +223,7 @@ def test_the_build_for_this_cpu_is_the_widest_it_can_run() -> None:
     ],
 )
 def test_the_check_sees_what_it_looks_for(code: str, words: str | None) -> None:
-    body = loop_body(RULES["adam"], coupled=False)
+    body = loop_body(RULES["adam"])
     assert operations(body) == {"mul", "div", "sqrt"}
     if words is None:
         check(code, body, "float32", ("zmm",))

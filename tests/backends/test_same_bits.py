@@ -10,7 +10,7 @@ import pytest
 
 import fastopt
 from fastopt import crosscheck
-from fastopt.crosscheck import AWKWARD_LENGTHS, Case, awkward_arrays, cases, compare, ulp_distance
+from fastopt.crosscheck import AWKWARD_LENGTHS, Case, awkward_arrays, cases, compare, stage_cases, ulp_distance
 from fastopt.rules.entry import RULES, Rule
 from tests.conftest import LAUNCHINGS
 from tests.kernels import compiled_dtype, is_first_of_its_kind
@@ -78,6 +78,24 @@ def test_nothing_is_left_out_for_any_rule(every_dtype: bool) -> None:
             assert {dtype for _, dtype, _ in own} == set(DTYPES)
             assert {threads for _, _, threads in own} == {1, 2, 3}
             assert len({(case.coupled, dtype) for case, dtype, _ in own}) == (4 if launching == "cython" else 2)
+
+
+STAGED = [
+    pytest.param(launching, rule, id=f"{launching}-{rule.name}")
+    for launching in LAUNCHINGS
+    for rule in RULES.values()
+    if is_first_of_its_kind(rule) and (launching != "numba's prange" or rule is RULES["momentum"])
+]
+
+
+@pytest.mark.usefixtures("threads_for_all_sizes")
+@pytest.mark.parametrize(("launching", "rule"), STAGED, indirect=["launching"])
+def test_every_stage(rule: Rule, launching: str) -> None:
+    """Of one rule of so many states, since stages stand around every text alike; each of these kernels is compiled now."""
+    dtype = DTYPES[len(rule.states) % 2]
+    for threads, case in enumerate(stage_cases(rule), start=2):
+        assert compare(rule, launching, dtype, case, lengths=LENGTHS, num_threads=threads, special=True) == 0
+        assert compare(rule, launching, dtype, case, lengths=(1, 17, 300), steps=30, num_threads=threads, seed=7) == 0
 
 
 @pytest.mark.usefixtures("threads_for_all_sizes")

@@ -104,7 +104,12 @@ CHANGES: list[tuple[str, Callable[[Optimizer], None], type[Exception], str]] = [
     ),
     ("load: hyperparameter bad", loaded_group(eps=-1.0), ValueError, "^eps: "),
     ("load: other positions", loaded_group(params=[1, 0]), ValueError, r"^state_dict\['groups'\]\[0\]\['params'\]: expected the positions"),
-    ("load: another storage", loaded_group(state_dtype="float64"), ValueError, r"\['state_dtype'\]: expected None, received 'float64'$"),
+    (
+        "load: another storage",
+        loaded_group(state_dtype="float64"),
+        ValueError,
+        r"\['state_dtype'\]: expected None, received 'float64'; convert=True takes states of another storage$",
+    ),
     ("load: slots as None", loaded(slots=None), TypeError, r"^state_dict\['slots'\]: expected a sequence, received NoneType$"),
     (
         "load: no slots",

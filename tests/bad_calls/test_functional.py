@@ -50,6 +50,9 @@ FUNCTION_CALLS = [
     option("weight_decay", math.nan, ValueError, "^weight_decay: "),
     option("decoupled_weight_decay", 1, TypeError, "^decoupled_weight_decay: expected True or False"),
     option("maximize", None, TypeError, "^maximize: "),
+    option("flush_denormals", 0, TypeError, "^flush_denormals: expected True or False"),
+    option("clip_value", -0.5, ValueError, "^clip_value: expected None or a finite number >= 0, received -0.5$"),
+    option("clip_value", None, None),
     option("grad_scale", 0.0, ValueError, "^grad_scale: "),
     option(
         "momentum",

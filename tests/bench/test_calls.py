@@ -98,6 +98,28 @@ def test_a_step_with_an_option_has_that_option_and_steps_every_tensor(name: str,
     assert step(opt, grads) == (name != "nonfinite='skip'")
 
 
+@pytest.mark.parametrize("name", calls.FADED)
+def test_states_that_faded_stay_denormal_unless_they_are_flushed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[fastopt.Adam] = []
+
+    class Kept(fastopt.Adam):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            made.append(self)
+
+    monkeypatch.setattr(fastopt, "Adam", Kept)
+    call = calls._faded(name, [10], 1)
+    for _ in range(2_000):
+        call()
+    for (state,) in made[0].state_dict()["state"].values():
+        magnitudes = np.abs(state)
+        if name.startswith("normal"):
+            assert (magnitudes >= np.finfo(np.float32).tiny).all()
+        else:
+            assert (magnitudes < np.finfo(np.float32).tiny).all()
+            assert magnitudes.any() != name.endswith(calls.FLUSHED)
+
+
 @pytest.mark.parametrize("name", calls.SCHEDULES)
 def test_a_step_with_a_schedule_takes_the_rate_of_the_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opts: list[Any] = []

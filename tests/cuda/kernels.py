@@ -14,6 +14,7 @@ from fastopt.cuda.driver.kernels import ptx_of as ptx_of_source
 from fastopt.cuda.source import kernel_source
 from fastopt.kernel import Kernel, kernel_of
 from fastopt.rules.entry import RULES
+from fastopt.stages import Stages
 from tests.cuda.ptx_machine import Heap, Program
 
 Array = np.ndarray[Any, Any]
@@ -26,9 +27,9 @@ def needs_compiler() -> None:
         pytest.skip(reason)
 
 
-def kernel(name: str, coupled: bool, *storages: str) -> Kernel:
-    """A rule's kernel for parameters, gradients and states of these storages, or all of one."""
-    return kernel_of(RULES[name], coupled, *(storages if len(storages) == 3 else storages * 3))
+def kernel(name: str, coupled: bool, *storages: str, **others: bool) -> Kernel:
+    """A rule's kernel for parameters, gradients and states of these storages, or all of one; with `others` of the stages."""
+    return kernel_of(RULES[name], Stages(coupled, **others), *(storages if len(storages) == 3 else storages * 3))
 
 
 def source(kernel: Kernel) -> str:

@@ -15,7 +15,7 @@ import pytest
 
 import fastopt
 from fastopt import arguments
-from fastopt.crosscheck import Case, awkward_arrays, cases, compare, ulp_distance
+from fastopt.crosscheck import Case, awkward_arrays, cases, compare, stage_cases, ulp_distance
 from fastopt.cuda.arrays import DeviceArray
 from fastopt.cuda.memory import from_host, to_host
 from fastopt.rules.entry import RULES, Rule
@@ -49,6 +49,13 @@ BY_DTYPE = [pytest.param(dtype, id=dtype.__name__) for dtype in (np.float32, np.
 @pytest.mark.parametrize(("rule", "case", "dtype"), EACH_CASE)
 def test_awkward_lengths_starts_and_values(rule: Rule, case: Case, dtype: Any) -> None:
     assert compare(rule, "cuda", dtype, case, lengths=LENGTHS, steps=2, special=True) == 0
+
+
+@pytest.mark.parametrize("dtype", BY_DTYPE)
+@pytest.mark.parametrize("k", [0, 1], ids=["one group", "two groups"])
+def test_every_stage(dtype: Any, k: int) -> None:
+    rule = RULES["momentum"]
+    assert compare(rule, "cuda", dtype, stage_cases(rule)[k], lengths=LENGTHS, steps=2 if SIMULATED else 4, special=True) == 0
 
 
 @pytest.mark.parametrize("rule", BY_RULE)

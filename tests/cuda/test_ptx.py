@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastopt.crosscheck import Case, awkward_arrays, cases, ulp_distance
+from fastopt.crosscheck import Case, awkward_arrays, cases, stage_cases, ulp_distance
 from fastopt.cuda.worklist import cut
 from fastopt.kernel import Kernel
-from fastopt.rules.entry import RULES
+from fastopt.rules.entry import RULES, Rule
+from fastopt.rules.family import Family
 from fastopt.settings import Settings
 from fastopt.slots import Slot
+from fastopt.stages import Stages
 from fastopt.transcribe import LoopBody
 from tests.cuda.kernels import kernel, launch, needs_compiler, ptx, ptx_of, source
 from tests.cuda.narrow import COMBINATIONS, arrays_of, differing
@@ -167,23 +169,32 @@ def check_arithmetic(text: str, dtype: str) -> None:
     assert not re.search(rf"\.{other}\b", text)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_kernel_with_every_stage_has_the_bits_of_the_oracle(dtype: str) -> None:
+    own = kernel("momentum", True, dtype, **dict.fromkeys(Stages._fields[1:], True))
+    assert_bits_of_the_oracle(own, stage_cases(own.rule)[0])
+
+
 @pytest.mark.parametrize(("name", "coupled", "dtype"), KERNELS)
 def test_the_compiled_kernel_has_the_bits_of_the_oracle(name: str, coupled: bool, dtype: str) -> None:
     """Tensors of awkward lengths in one launch, more rows than blocks, values of note; streams that lie alike, with scalars by value,
     and streams that do not, with scalars from memory, or the other way round.
     """
-    rule = RULES[name]
-    case = cases(rule)[1 if coupled else 2]
-    program, rng = Program(ptx_of(kernel(name, coupled, dtype))), np.random.default_rng(5)
+    assert_bits_of_the_oracle(kernel(name, coupled, dtype), cases(RULES[name])[1 if coupled else 2])
+
+
+def assert_bits_of_the_oracle(own: Kernel, case: Case) -> None:
+    rule, dtype, coupled = own.rule, own.compute, own.stages.coupled
+    program, rng = Program(ptx_of(own)), np.random.default_rng(5)
     lengths = (0, 1, 3, 4, 5, 63, 64, 1023, 1024, 1025, 3001)
     for offset in (0, 1, 2):
         from_memory = (offset == 1) != coupled
-        streams = [[a.copy() for a in awkward_arrays(lengths, dtype, rng, True)] for _ in range(2 + len(rule.states))]
+        streams = [[a.copy() for a in awkward_arrays(lengths, dtype, rng, True)] for _ in own.storages]
         for state in streams[2:]:
             for values in state:
                 np.abs(values, out=values)
-        expected = after_one_step(name, streams, case)
-        settings = Settings(0.01, {**rule.defaults, **hyperparameters_of(case)}, **common_of(case))
+        expected = after_one_step(rule.name, streams, case)
+        settings = settings_of(rule, case)
         with np.errstate(all="ignore"):
             scalars = np.array(Slot(rule, settings, 6).all_scalars(case.grad_scale, 1.0, False), dtype)
         if not from_memory:
@@ -206,8 +217,8 @@ def narrow_distance(own: Kernel, text: str, slots: int | None = None) -> int:
     """How many elements of a step differ from the oracle's."""
     program, rng, found = Program(text), np.random.default_rng(5), 0
     lengths = (0, 1, 3, 7, 8, 9, 17, 64, 255, 1025)
-    case = cases(own.rule)[1 if own.coupled else 2]
-    settings = Settings(0.01, {**own.rule.defaults, **hyperparameters_of(case)}, **common_of(case))
+    case = cases(own.rule)[1 if own.stages.coupled else 2]
+    settings = settings_of(own.rule, case)
     for offsets in ((0,), (1,), (5,), (8,), (0, 3), (0, 0, 3, 0)):
         streams = [arrays_of(lengths, storage.name, rng) for storage in own.storages]
         expected = after_one_step(own.rule.name, streams, case)
@@ -241,13 +252,8 @@ def test_a_narrow_kernel_that_is_broken_is_seen(before: str, after: str) -> None
         assert narrow_distance(own, broken) == 0
 
 
-def hyperparameters_of(case: Case) -> dict[str, Any]:
-    return {name: value for name, value in case.options.items() if name not in ("weight_decay", "decoupled_weight_decay", "maximize")}
-
-
-def common_of(case: Case) -> dict[str, Any]:
-    options = case.options
-    return {"weight_decay": options.get("weight_decay", 0.0), "decoupled": options.get("decoupled_weight_decay", False)}
+def settings_of(rule: Rule, case: Case) -> Settings:
+    return Family.of(rule).settle({"lr": 0.01, **case.options}).settings
 
 
 def after_one_step(name: str, streams: list[list[Any]], case: Case, step: int = 7) -> list[list[Any]]:

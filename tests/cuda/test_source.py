@@ -12,6 +12,7 @@ import fastopt
 from fastopt.cuda.source import ARITHMETIC, kernel_source
 from fastopt.kernel import kernel_of
 from fastopt.rules.entry import RULES
+from fastopt.stages import COUPLED
 from fastopt.storage import STORAGES
 from tests.cuda.kernels import kernel
 
@@ -58,7 +59,7 @@ def test_names_of_a_rule_do_not_meet_those_of_the_kernel() -> None:
         thread = add + p_0
         return p - thread, i
 
-    text = kernel_source(kernel_of(streams_at, True, *["float32"] * 3), "primitives")
+    text = kernel_source(kernel_of(streams_at, COUPLED, *["float32"] * 3), "primitives")
     function = next(node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
     parameters = [a.arg for a in function.args.args]
     assert len(set(parameters)) == len(parameters)

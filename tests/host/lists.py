@@ -11,6 +11,7 @@ import numpy as np
 from fastopt.host.worklist import WorkList
 from fastopt.kernel import Kernel, kernel_of
 from fastopt.rules.entry import RULES
+from fastopt.stages import PLAIN
 
 Array = np.ndarray[Any, Any]
 
@@ -19,7 +20,7 @@ def kernel_for(states: int, dtype: Any = np.float32) -> Kernel:
     """A kernel of so many states; what it computes is of no concern."""
     rule = {0: "sgd", 1: "momentum", 2: "adam"}[states]
     name = np.dtype(dtype).name
-    return kernel_of(RULES[rule], False, name, name, name)
+    return kernel_of(RULES[rule], PLAIN, name, name, name)
 
 
 def work_list(

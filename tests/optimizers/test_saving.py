@@ -13,6 +13,7 @@ import fastopt
 from fastopt.backends import HOST as BACKENDS
 from fastopt.optimizers.base import Optimizer
 from fastopt.rules.entry import RULES, Rule
+from fastopt.storage import STORAGES
 from tests.conftest import LAUNCHINGS, needed
 from tests.kernels import compiled_dtype
 from tests.optimizers.arrays import Array, arrays, bits
@@ -119,3 +120,105 @@ def test_the_highest_count_that_is_loaded_goes_on(launching: str) -> None:
     opt.load_state_dict(kept)
     opt.step(np.ones(3))
     assert opt.steps == opt.state_dict()["slots"][0]["steps"] == 2**62 + 1
+
+
+# ------------------------------------------------------------------------------------- moving averages of the parameters
+
+
+@pytest.mark.parametrize(("dtype", "state_dtype"), [("float32", None), ("float64", None), ("float32", "float16")])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_averages_are_those_of_others(backend: str, dtype: str, state_dtype: str | None) -> None:
+    """The same operations in the same order as torch's average function and as what `optax.ema` is made of."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    needed(backend)
+    rng = np.random.default_rng(0)
+    params = [rng.standard_normal(shape).astype(dtype) for shape in (5, (), (2, 3))]
+    theirs = [torch.from_numpy(p.copy()) for p in params]
+    average = torch.optim.swa_utils.get_ema_avg_fn(0.9)
+    opt = fastopt.Adam(params, 0.1, ema_decay=0.9, backend=backend, state_dtype=state_dtype)
+    assert all(a.tobytes() == p.tobytes() for a, p in zip(opt.averages(), params, strict=True)), "they begin as copies"
+    plain = [p.copy() for p in params]
+    beside = fastopt.Adam(plain, 0.1, backend=backend, state_dtype=state_dtype)
+    for _ in range(20):
+        grads = [rng.standard_normal(p.shape).astype(dtype) for p in params]
+        opt.step(grads)
+        beside.step(grads)
+        theirs = [average(a, torch.from_numpy(np.array(p)), None) for a, p in zip(theirs, params, strict=True)]
+        found = opt.averages()
+        assert all(a.tobytes() == t.numpy().tobytes() for a, t in zip(found, theirs, strict=True))
+    assert all(a.tobytes() == p.tobytes() for a, p in zip(plain, params, strict=True)), "parameters are what they are without"
+    assert [a.dtype.name for a in found] == [dtype] * 3
+    assert {state.dtype.name for state in opt.state_dict()["state"]["ema"]} == {dtype}
+    assert {state.dtype.name for state in opt.state_dict()["state"]["m"]} == {state_dtype or dtype}
+    optax: Any = pytest.importorskip("optax", reason="optax is not installed")
+    before = [a.copy() for a in found]
+    opt.step([np.ones_like(p) for p in params])
+    if dtype == "float64":
+        expected = optax.tree.update_moment(params, before, 0.9, 1)
+        assert all((a == e).all() for a, e in zip(opt.averages(), expected, strict=True))
+
+
+def test_narrow_parameters_have_averages_of_what_was_not_rounded() -> None:
+    pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
+    p = np.ones(2, STORAGES["bfloat16"].dtype)
+    opt = fastopt.SGD(p, 1.0, ema_decay=0.5)
+    opt.step(np.full(2, 2.0**-10, p.dtype))
+    assert p.tolist() == [1.0, 1.0]
+    assert opt.state_dict()["state"]["ema"].tolist() == [1.0 - 2.0**-11] * 2
+    assert opt.averages().dtype == p.dtype
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_average_comes_and_goes_and_the_states_stay(backend: str) -> None:
+    needed(backend)
+    p, own = np.zeros(2), np.zeros(2)
+    opt, plain = (fastopt.Momentum(a, 0.5, backend=backend) for a in (p, own))
+    for each in (opt, plain):
+        each.step(np.ones(2))
+    assert opt._kernels[0].bytes_per_parameter == 5 * 8
+    opt.ema_decay = 0.75
+    assert opt._kernels[0].bytes_per_parameter == 7 * 8
+    assert opt.averages().tolist() == p.tolist() == [-0.5, -0.5]
+    for each in (opt, plain):
+        each.step(np.ones(2))
+    assert p.tolist() == own.tolist() == [-0.5 - 0.5 * 1.9] * 2
+    assert opt.averages().tolist() == [0.75 * -0.5 + 0.25 * (-0.5 - 0.5 * 1.9)] * 2
+    before = opt.averages()
+    opt.configure(ema_decay=0.5, weight_decay=0.1)
+    assert (opt.averages() == before).all()
+    opt.ema_decay = None
+    with pytest.raises(ValueError, match=r"^averages: expected an ema_decay, received None in group 0$"):
+        opt.averages()
+    assert list(opt.state_dict()["state"]) == ["b"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_has_no_gradient_keeps_its_average(backend: str) -> None:
+    needed(backend)
+    a, b = np.ones(2), np.ones(3)
+    opt = fastopt.SGD([{"params": a}, {"params": b, "ema_decay": 0.25}], 1.0, ema_decay=0.5, backend=backend)
+    opt.step([np.ones(2), np.ones(3)])
+    assert [x.tolist() for x in opt.averages()] == [[0.5] * 2, [0.25] * 3]
+    opt.step([None, np.ones(3)])
+    assert [x.tolist() for x in opt.averages()] == [[0.5] * 2, [0.25 * 0.25 - 0.75] * 3]
+    opt.add_param_group({"params": np.full(1, 2.0)})
+    assert opt.averages()[2].tolist() == [2.0]
+    opt.groups[0].ema_decay = None
+    with pytest.raises(ValueError, match=r"in group 0$"):
+        opt.averages()
+    assert opt.flat_state()["ema"][0] is None
+
+
+def test_a_checkpoint_with_averages_is_for_one_that_keeps_them() -> None:
+    with_, without = (fastopt.Adam(np.ones(2), 0.1, ema_decay=decay) for decay in (0.5, None))
+    with pytest.raises(ValueError, match=r"^state_dict\['state'\]: expected a mapping with \['m', 'v'\]; received \['m', 'v', 'ema'\]$"):
+        without.load_state_dict(with_.state_dict())
+    with pytest.raises(ValueError, match=r"^state_dict\['state'\]: expected a mapping with \['m', 'v', 'ema'\]; received \['m', 'v'\]$"):
+        with_.load_state_dict(without.state_dict())
+    saved = with_.state_dict()
+    saved["groups"][0]["ema_decay"] = None
+    with pytest.raises(ValueError, match=r"^state_dict\['groups'\]\[0\]\['ema_decay'\]: expected a number, received None; configure"):
+        with_.load_state_dict(saved)
+    without.ema_decay = 0.75
+    without.load_state_dict(with_.state_dict())
+    assert without.ema_decay == 0.5

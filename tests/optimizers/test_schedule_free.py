@@ -67,3 +67,13 @@ def test_it_minimizes_a_noisy_quadratic_without_a_schedule() -> None:
         found = optimizer.averages() if isinstance(optimizer, fastopt.ScheduleFreeSGD) else p
         ends[make] = float(np.mean(found**2))
     assert ends[fastopt.ScheduleFreeSGD] < 0.1 * ends[fastopt.SGD]
+
+
+def test_schedule_free_has_averages_of_its_own() -> None:
+    for cls in (fastopt.ScheduleFreeSGD, fastopt.ScheduleFreeAdamW):
+        with pytest.raises(ValueError, match=r"^ema_decay: expected None, as Schedule-Free has averages of its own"):
+            cls(np.ones(2), ema_decay=0.9)
+        opt = cls(np.ones(2))
+        with pytest.raises(ValueError, match=r"^ema_decay: expected None"):
+            opt.configure(ema_decay=0.9)
+        assert opt.averages().tolist() == [1.0, 1.0]

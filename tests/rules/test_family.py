@@ -262,7 +262,7 @@ def test_a_name_like_none_gets_no_hint() -> None:
 def test_the_family_of_a_bare_rule() -> None:
     family = Family.of(RULES["adam"])
     assert family is Family.of(RULES["adam"])
-    assert list(family.arguments) == ["lr", *RULES["adam"].hyperparameters, "weight_decay", "decoupled_weight_decay", "maximize"]
+    assert list(family.arguments) == ["lr", *RULES["adam"].hyperparameters, *COMMON]
     assert family.settle({"betas": [0, 0.5], "eps": 1}).settings.hyperparameters == {
         "betas": (0.0, 0.5), "eps": 1.0, "eps_root": 0.0, "eps_hat": False, "bias_correction": (True, True),
     }  # fmt: skip

@@ -172,8 +172,8 @@ def test_forms_are_rules_of_their_own() -> None:
     ]
     assert made(1.0, 2.0, 0.25) == (0.5,)
     assert kept(1.0, 2.0, 4.0, 0.25) == (-0.5, 6.0)
-    assert spell(loop_body(made, False), {}, naming=str)[-1] == "new_p = p - lr * g"
-    assert spell(loop_body(kept, False), {}, naming=str)[-3:] == ["m = m + g", "new_p = p - lr * m", "new_m = m"]
+    assert spell(loop_body(made), {}, naming=str)[-1] == "new_p = p - lr * g"
+    assert spell(loop_body(kept), {}, naming=str)[-3:] == ["m = m + g", "new_p = p - lr * m", "new_m = m"]
 
 
 def test_an_option_of_the_scalars_alone() -> None:

@@ -26,6 +26,14 @@ ANCHORS = [
     pytest.param({"weight_decay": 0.5, "decoupled_weight_decay": True, "maximize": True}, (2.25, 1.1875), id="decoupled, maximize"),
     # p = 2 - 1/4 * 2 = 3/2;                             p = 3/2 + 1/2 * 1 = 2
     pytest.param({}, (1.5, 2.0), id="scaled alone"),
+    # g = min(3/4, 4/2) + 1/2 * 2 = 7/4, p = 2 - 7/16 = 25/16; g = max(-3/4, -2/2) + 1/2 * 25/16 = 1/32, p = 25/16 - 1/64 = 99/64
+    pytest.param({"clip_value": 0.75, "weight_decay": 0.5}, (1.5625, 1.546875), id="limited, coupled"),
+    # p = 7/4, then + 1/4 * 3/4 = 31/16;                 p = 3/4 * 31/16 = 93/64, then - 1/2 * 3/4 = 69/64
+    pytest.param(
+        {"clip_value": 0.75, "weight_decay": 0.5, "decoupled_weight_decay": True, "maximize": True},
+        (1.9375, 1.078125),
+        id="limited, decoupled, maximize",
+    ),
 ]
 
 
@@ -65,11 +73,12 @@ def test_the_functions_themselves() -> None:
     assert prologue.scaled_gradient(2.0, 3.0, -0.5) == (2.0, -1.5)
     assert prologue.decayed_gradient(2.0, 3.0, 0.5) == (2.0, 4.0)
     assert prologue.decayed_parameter(2.0, 3.0, 0.75) == (1.5, 3.0)
+    found = [prologue.limited_gradient(2.0, g, 0.75)[1] for g in (3.0, -3.0, 0.5, -0.0, math.inf, -math.inf, math.nan)]
+    assert str(found) == "[0.75, -0.75, 0.5, -0.0, 0.75, -0.75, nan]"
 
 
-@pytest.mark.parametrize("stages", [prologue.COUPLED, prologue.DECOUPLED], ids=["coupled", "decoupled"])
-def test_each_stage_is_in_the_language_of_rules(stages: tuple[object, ...]) -> None:
-    for stage in stages:
+def test_each_stage_is_in_the_language_of_rules() -> None:
+    for stage in (getattr(prologue, name) for name in prologue.__all__):
         assert inspect.isfunction(stage)
         function = parse(stage)
         assert function.parameters[:2] == ("p", "g")

@@ -21,6 +21,7 @@ from fastopt.optimizers.turns import in_turn, new_turn
 from fastopt.plan import Plan
 from fastopt.rules.family import FAMILIES, Settled
 from fastopt.slots import Slot
+from fastopt.stages import COUPLED
 from fastopt.structure import Structure
 
 __all__ = ["KINDS", "Kind", "Laid", "UnfitError"]
@@ -113,7 +114,7 @@ class Laid:
             settled, beside = self._settled(), self._settled()
             states = self._states(optimizer, views)
         rule, names = settled.rule, [view.dtype.name for view in views]
-        kernels = [kernel_of(rule, True, name, name, name) for name in names]
+        kernels = [kernel_of(rule, COUPLED, name, name, name) for name in names]
         _, backend = backends.choose("auto", dict.fromkeys(kernels))
         # as many as scikit-learn's own loops: joblib gives each worker its share
         threads = at_most(_openmp_effective_n_threads(), backend.thread_count(None))

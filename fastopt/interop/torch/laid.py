@@ -71,7 +71,7 @@ class Followed:
             calls = settings.learning_at(NON_NEGATIVE.checked(values["lr"], "lr"))
         else:
             settled = self.kind.settled(values, self.own)
-            if settled.rule is not self.settled.rule or settled.settings.coupled != settings.coupled:
+            if settled.rule is not self.settled.rule or settled.settings.stages != settings.stages:
                 return None
             calls = settings.becoming(settled.settings)
             new["unbound"] = True

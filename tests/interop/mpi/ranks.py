@@ -332,6 +332,8 @@ def what_is_wrong_on_one_rank_is_so_for_all(folder: Path) -> None:
         Sharded((lambda params: fastopt.Adam(ones)) if odd else fastopt.Adam, ones.copy(), COMM)
     with wrong(ValueError, "bucket_bytes: expected an integer >= 1, received 0"):
         Sharded(fastopt.Adam, ones, COMM, bucket_bytes=0 if odd else 10)
+    with everywhere(ValueError, "state_dtype: expected states that are not rounded stochastically"):
+        Sharded(fastopt.Adam, np.ones(9000, np.float32), COMM, state_dtype="int8", narrow_from=0)
     ours, theirs = pair(max_norm=1.0)
     good = gradients(0, RANK)
     cases: list[tuple[type[Exception], str, Any, dict[str, Any]]] = [

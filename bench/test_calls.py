@@ -44,6 +44,7 @@ OPTIONS = [
     "two groups",
     "half without",
     "bfloat16 states",
+    "int8 states",
 ]
 SCHEDULES = ["a fixed lr", "a new lr each step", "an lr schedule", "lr and a beta", *(f"{peer}, its scheduler" for peer in BESIDE)]
 FLUSHED = "flush_denormals"
@@ -192,6 +193,7 @@ def _with_option(name: str, sizes: list[int], threads: int) -> Callable[[], obje
         "clip_value": {"clip_value": 1.0},
         "ema_decay": {"ema_decay": 0.999},
         "bfloat16 states": {"state_dtype": "bfloat16"},
+        "int8 states": {"state_dtype": "int8", "narrow_from": 0},
     }
     if name == "two groups":
         half = len(params) // 2

@@ -74,6 +74,7 @@ def _written(text: BitText, values: dict[str, str], result: str) -> str:
 
 
 def source(storage: Storage) -> str:
+    """C: the element's type, a restricted pointer to some, and the functions that load and store one; of blocks their ends too."""
     element, real = _element(storage), REAL[storage.compute]
     if storage.texts is None:
         load, store = "return fastopt_element;", "return fastopt_number;"
@@ -99,6 +100,7 @@ def source(storage: Storage) -> str:
 
 
 def declaration(storage: Storage) -> str:
+    """The same, as Cython is told of it."""
     ctype = CTYPES[_element(storage)]
     if storage.name in STORAGES:
         return DECLARATION.format(name=storage.name, ctype=ctype, real=REAL[storage.compute])
@@ -110,4 +112,5 @@ def declaration(storage: Storage) -> str:
 
 
 def squares(storage: Storage) -> str:
+    """C: the sum of the squares of a block of gradients, in the order of `fastopt.global_norm.block_sums`."""
     return SQUARES.format(name=storage.name, element=_element(storage))

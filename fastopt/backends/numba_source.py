@@ -7,13 +7,12 @@ kernel would be compiled in each (0.5 s). A module file is found again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from fastopt.backends import numba_storage
+from fastopt.backends.numba_storage import indented
 from fastopt.kernel import Kernel
 from fastopt.storage import Storage, noise
 from fastopt.storage.bits import FUNCTIONS as BIT_FUNCTIONS
 from fastopt.storage.bits import OPERATORS as BIT_OPERATORS
-from fastopt.storage.bits import BitText, in_calls, parse
 from fastopt.transcribe import spell, variable
 
 __all__ = ["finite_source", "kernel_source", "squares_source"]
@@ -37,14 +36,6 @@ def sign_of(x):
     return sign(x, ZERO, ONE)
 
 '''
-
-TEXT = """
-@njit(error_model="numpy")
-def {name}({arguments}):
-{lines}
-    return {result}
-
-"""
 
 KERNEL = """
 @njit(error_model="numpy", nogil=True)
@@ -151,28 +142,6 @@ def compiled_c_function():
 """
 
 
-def _indented(lines: list[str], levels: int) -> str:
-    return "\n".join("    " * levels + line for line in lines)
-
-
-def _pointer(storage: Storage) -> str:
-    return f"{_element(storage)}_pointer"
-
-
-def _element(storage: Storage) -> str:
-    if storage.texts is None:
-        return storage.name
-    return storage.dtype.name if storage.code else f"uint{8 * storage.itemsize}"
-
-
-def _load(storage: Storage, value: str, scale: str = "") -> str:
-    return value if storage.texts is None else f"load_{storage.name}({value}{scale})"
-
-
-def _store(storage: Storage, value: str, *rest: str) -> str:
-    return value if storage.texts is None else f"store_{storage.name}({', '.join([value, *rest])})"
-
-
 def kernel_source(kernel: Kernel, cache: bool) -> str:
     """The module of a kernel; see `_module_source`."""
     body = kernel.body
@@ -181,7 +150,7 @@ def kernel_source(kernel: Kernel, cache: bool) -> str:
     drawn = {name: noise.factors(max(k - 1, 0)) for k, (name, storage) in enumerate(streams.items()) if storage.draws}
     begin, long = ("(offset + block)", "here") if blocked else ("offset", "length")
     streams_here = [
-        f"{name}__at = carray({_pointer(storage)}(at[{column}] + {begin} * {storage.itemsize}), {long})"
+        f"{name}__at = carray({numba_storage.pointer(storage)}(at[{column}] + {begin} * {storage.itemsize}), {long})"
         for column, (name, storage) in enumerate(streams.items())
     ]
     arrays = [] if blocked else streams_here
@@ -197,7 +166,7 @@ def kernel_source(kernel: Kernel, cache: bool) -> str:
         ]
     noises = {name: f"bits_add({name}__start, bits_multiply(uint32(i), bits_constant({along})))" for name, (along, _) in drawn.items()}
     lines = [
-        f"{variable(name)} = {_load(storage, f'{name}__at[i]', f', {name}__scale' if name in blocked else '')}"
+        f"{variable(name)} = {numba_storage.load(storage, f'{name}__at[i]', f', {name}__scale' if name in blocked else '')}"
         for name, storage in streams.items()
     ]
     lines += spell(body, FUNCTIONS)
@@ -207,21 +176,21 @@ def kernel_source(kernel: Kernel, cache: bool) -> str:
             lines.append(f"{name}__block[i] = {new}")
             lines.append(f"{name}__largest = larger({name}__largest, {new})")
         else:
-            lines.append(f"{name}__at[i] = {_store(streams[name], new, *([noises[name]] if name in drawn else []))}")
+            lines.append(f"{name}__at[i] = {numba_storage.store(streams[name], new, *([noises[name]] if name in drawn else []))}")
     if blocked:
         begun = [line for name in blocked for line in (f"{name}__scale = {name}__scales[0]", f"{name}__largest = uint32(0)")]
         ended = [line for name in blocked for line in _block_end(name, streams[name], noises[name])]
         ended += [
             f"{name}__start = bits_add({name}__start, bits_constant({256 * along & 0xFFFFFFFF}))" for name, (along, _) in drawn.items()
         ]
-        here = _indented([*streams_here, *scales_here], 3)
-        loop = BLOCKS.format(here=here, begun=_indented(begun, 3), body=_indented(lines, 4), ended=_indented(ended, 3))
+        here = indented([*streams_here, *scales_here], 3)
+        loop = BLOCKS.format(here=here, begun=indented(begun, 3), body=indented(lines, 4), ended=indented(ended, 3))
     else:
-        loop = _indented(["for i in range(length):", *("    " + line for line in lines)], 2)
+        loop = indented(["for i in range(length):", *("    " + line for line in lines)], 2)
     run = KERNEL.format(
-        scalars=_indented([f"{variable(name)} = scalars[{k}]" for k, name in enumerate(body.scalars)], 2),
-        buffers=_indented([f"{name}__block = carray(buffer(), 256)" for name in blocked], 1),
-        arrays=_indented(arrays, 2),
+        scalars=indented([f"{variable(name)} = scalars[{k}]" for k, name in enumerate(body.scalars)], 2),
+        buffers=indented([f"{name}__block = carray(buffer(), 256)" for name in blocked], 1),
+        arrays=indented(arrays, 2),
         loop=loop,
         compute=kernel.compute,
         scalar_bytes=kernel.scalar_count * (8 if kernel.compute == "float64" else 4),
@@ -236,7 +205,7 @@ def _noise(element: str, along: int, step: str, between: int) -> str:
 
 def _block_end(name: str, storage: Storage, drawn: str) -> list[str]:
     """What is done for a stream when all new numbers of a block are there: its scale, and then the codes."""
-    stored = _store(storage, f"{name}__block[i]", f"{name}__kept", f"{name}__inverse", drawn)
+    stored = numba_storage.store(storage, f"{name}__block[i]", f"{name}__kept", f"{name}__inverse", drawn)
     return [
         f"{name}__scales[0] = as_float(scale_{storage.name}({name}__largest))",
         f"{name}__kept = kept_{storage.name}({name}__largest)",
@@ -248,7 +217,7 @@ def _block_end(name: str, storage: Storage, drawn: str) -> list[str]:
 
 def finite_source(storage: Storage, cache: bool) -> str:
     """The module that looks for gradients that are not finite; `scalars` is not read. See `_module_source`."""
-    run = FINITE.format(pointer=_pointer(storage), itemsize=storage.itemsize, load=_load(storage, "g_at[i]"))
+    run = FINITE.format(pointer=numba_storage.pointer(storage), itemsize=storage.itemsize, load=numba_storage.load(storage, "g_at[i]"))
     return _module_source(f"non-finite gradients, {storage.name}", storage.compute, [storage], run, cache)
 
 
@@ -256,7 +225,7 @@ def squares_source(storage: Storage, cache: bool) -> str:
     """The module that sums the squares of gradients over blocks; `scalars` is where it writes. See `_module_source`."""
 
     def added(lane: int) -> list[str]:
-        value = f"x{lane} = float64({_load(storage, f'g_at[{lane}]')})"
+        value = f"x{lane} = float64({numba_storage.load(storage, f'g_at[{lane}]')})"
         return [value, f"s{lane} += x{lane} * x{lane}"]
 
     tail = []
@@ -264,35 +233,16 @@ def squares_source(storage: Storage, cache: bool) -> str:
         tail += [f"if left > {lane}:", *("    " + line for line in added(lane))]
     halves = [LANES >> k for k in range(1, LANES.bit_length())]
     run = SQUARES.format(
-        pointer=_pointer(storage),
+        pointer=numba_storage.pointer(storage),
         itemsize=storage.itemsize,
         group_bytes=LANES * storage.itemsize,
         lanes=LANES,
         zeros=" = ".join(f"s{lane}" for lane in range(LANES)) + " = 0.0",
-        additions=_indented([line for lane in range(LANES) for line in added(lane)], 4),
-        tail=_indented(tail, 3),
-        tree=_indented([f"s{lane} += s{lane + half}" for half in halves for lane in range(half)], 3),
+        additions=indented([line for lane in range(LANES) for line in added(lane)], 4),
+        tail=indented(tail, 3),
+        tree=indented([f"s{lane} += s{lane + half}" for half in halves for lane in range(half)], 3),
     )
     return _module_source(f"squares of gradients, {storage.name}", storage.compute, [storage], run, cache)
-
-
-def _storage_source(storage: Storage) -> str:
-    if storage.texts is None:
-        return ""
-    loading, storing = storage.texts
-    found = _text(f"load_{storage.name}", loading, {"bits": "uint32({})", "scale": "as_bits({})"}, "as_float(result)")
-    found += _text(f"store_{storage.name}", storing, {"bits": "as_bits({})"}, f"{_element(storage)}(result)")
-    if storage.code is not None:
-        for part in ("scale", "inverse", "kept"):
-            found += _text(f"{part}_{storage.name}", parse(getattr(storage.code, part)), {}, "result")
-    return found
-
-
-def _text(name: str, text: BitText, taken: Mapping[str, str], result: str) -> str:
-    """A function of a text: its parameters are taken as patterns, and its result answered as said."""
-    given = {parameter: f"fastopt_{parameter}" for parameter in text.parameters}
-    lines = [f"{parameter} = {taken.get(parameter, '{}').format(argument)}" for parameter, argument in given.items()]
-    return TEXT.format(name=name, arguments=", ".join(given.values()), lines=_indented([*lines, *text.spell(in_calls)], 1), result=result)
 
 
 def _module_source(title: str, compute: str, storages: list[Storage], run: str, cache: bool) -> str:
@@ -316,8 +266,8 @@ def _module_source(title: str, compute: str, storages: list[Storage], run: str, 
         ]
     if any(storage.code for storage in narrow):
         names += ["buffer", "larger"]
-    names += [_pointer(storage) for storage in storages]
-    types = ["uint32"] * bool(narrow) + [_element(storage) for storage in narrow] if compute == "float32" else []
+    names += [numba_storage.pointer(storage) for storage in storages]
+    types = ["uint32"] * bool(narrow) + [numba_storage.element(storage) for storage in narrow] if compute == "float32" else []
     elements = "".join(f", {name}" for name in dict.fromkeys(types))
     head = HEAD.format(title=title, compute=compute, elements=elements, imports=", ".join(dict.fromkeys(names)))
-    return head + "".join(map(_storage_source, narrow)) + run + CALLS.format(cache=cache)
+    return head + "".join(map(numba_storage.source, narrow)) + run + CALLS.format(cache=cache)

@@ -86,19 +86,19 @@ DEF BLOCK = 256
 
 
 cdef class Launcher:
-    """`Launcher(kernel, scalar_count, addresses, rows, pieces, threads, large, is_double, by_team=False)(scalars, gradient_factor,
+    """`Launcher(kernel, scalar_count, addresses, rows, pieces, threads, large, is_double, by_team=False, draws=False)(scalars, gradient_factor,
     decay) -> int`: what the kernel found in all pieces, where all tensors take the scalars of slot 0. See also `step`, `over` and `into`.
 
     `scalar_count` is that of the kernel, the prologue's two included. `pieces` has one row a piece: its first row of the work list, and
     the one after its last. Their number is a multiple of `threads`. `large` says whether sleeping helpers shall be woken.
-    `by_team`, whether the team does a large job, where there is one.
+    `by_team`, whether the team does a large job, where there is one; `draws`, whether `step` hands the kernel the step's number.
     """
 
     cdef fastopt_job job
     cdef object kept  # the arrays whose memory the job points into
     cdef Py_ssize_t pieces, scalar_count
     cdef int threads
-    cdef bint is_double, by_team
+    cdef bint is_double, by_team, draws
 
     def __init__(
         self,
@@ -111,6 +111,7 @@ cdef class Launcher:
         bint large,
         bint is_double,
         bint by_team=False,
+        bint draws=False,
     ):
         if threads < 1 or pieces.shape[0] % threads:
             raise ValueError(f"pieces: expected a multiple of {threads} of them, received {pieces.shape[0]}")
@@ -128,6 +129,7 @@ cdef class Launcher:
         self.scalar_count = scalar_count
         self.is_double = is_double
         self.by_team = by_team
+        self.draws = draws
 
     cdef int run(self, const void* scalars) noexcept:
         cdef fastopt_job job = self.job  # a copy on this stack: two threads may step one rule's kernel with their own scalars
@@ -175,6 +177,8 @@ cdef class Launcher:
         try:
             if gatherer.gather(gradients) != 1:
                 return False
+            if self.draws:  # as `fastopt.storage.noise.step_scalars`
+                scalars = (*scalars, <double> (step & 0xFFFF), <double> (step >> 16 & 0xFFFF))
             self.launch(scalars, gradient_factor, decay)
             slot.steps = step
             if remembered:

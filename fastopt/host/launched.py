@@ -94,15 +94,15 @@ class LaunchedRunner:
     def __init__(self, kernel: Kernel, work: WorkList, update: int, named: Callable[[str], int]) -> None:
         self.kernel, self.work, self.named = kernel, work, named
         self.several, _ = _help(kernel.bytes_per_parameter * work.elements, work.threads)
-        self.update = self._bound(update, kernel.scalar_count, kernel.bytes_per_parameter)
-        self.at_once = None if work.gather is not_known or kernel.draws else self.update.step
+        self.update = self._bound(update, kernel.scalar_count, kernel.bytes_per_parameter, kernel.draws)
+        self.at_once = None if work.gather is not_known else self.update.step
 
-    def _bound(self, address: int, scalar_count: int, bytes_each: float) -> Any:
+    def _bound(self, address: int, scalar_count: int, bytes_each: float, draws: bool = False) -> Any:
         work = self.work
         several, large = _help(bytes_each * work.elements, work.threads)
         pieces, threads = (work.pieces, work.threads) if several else (work.serial, 1)
         is_double = self.kernel.compute == "float64"
-        return _launch.Launcher(address, scalar_count, work.addresses, work.rows, pieces, threads, large, is_double, work.by_team)
+        return _launch.Launcher(address, scalar_count, work.addresses, work.rows, pieces, threads, large, is_double, work.by_team, draws)
 
     def ready(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> list[Callable[[], Any]]:
         """The calls that make a step, on the gradients that the work list was refreshed with."""

@@ -1,0 +1,65 @@
+"""Storages in Numba: the functions that load and store an element, for the modules of `fastopt.backends.numba_source`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastopt.storage import Storage
+from fastopt.storage.bits import BitText, in_calls, parse
+
+__all__ = ["element", "indented", "load", "pointer", "source", "store"]
+
+TEXT = """
+@njit(error_model="numpy")
+def {name}({arguments}):
+{lines}
+    return {result}
+
+"""
+
+
+def element(storage: Storage) -> str:
+    """What Numba calls the type of an element as it lies in memory."""
+    if storage.texts is None:
+        return storage.name
+    return storage.dtype.name if storage.code else f"uint{8 * storage.itemsize}"
+
+
+def load(storage: Storage, value: str, scale: str = "") -> str:
+    """The number that an element stands for."""
+    return value if storage.texts is None else f"load_{storage.name}({value}{scale})"
+
+
+def store(storage: Storage, value: str, *rest: str) -> str:
+    """The element that a number is kept as; the rest is what else the storage's text takes."""
+    return value if storage.texts is None else f"store_{storage.name}({', '.join([value, *rest])})"
+
+
+def pointer(storage: Storage) -> str:
+    """The function that makes a pointer to elements of an address."""
+    return f"{element(storage)}_pointer"
+
+
+def source(storage: Storage) -> str:
+    """The functions that load and store one and, for blocks, those of their ends; nothing for numbers that are what lies there."""
+    if storage.texts is None:
+        return ""
+    loading, storing = storage.texts
+    found = _text(f"load_{storage.name}", loading, {"bits": "uint32({})", "scale": "as_bits({})"}, "as_float(result)")
+    found += _text(f"store_{storage.name}", storing, {"bits": "as_bits({})"}, f"{element(storage)}(result)")
+    if storage.code is not None:
+        for part in ("scale", "inverse", "kept"):
+            found += _text(f"{part}_{storage.name}", parse(getattr(storage.code, part)), {}, "result")
+    return found
+
+
+def _text(name: str, text: BitText, taken: Mapping[str, str], result: str) -> str:
+    """A function of a text: its parameters are taken as patterns, and its result answered as said."""
+    given = {parameter: f"fastopt_{parameter}" for parameter in text.parameters}
+    lines = [f"{parameter} = {taken.get(parameter, '{}').format(argument)}" for parameter, argument in given.items()]
+    return TEXT.format(name=name, arguments=", ".join(given.values()), lines=indented([*lines, *text.spell(in_calls)], 1), result=result)
+
+
+def indented(lines: list[str], levels: int) -> str:
+    """Lines as a block of a module's text."""
+    return "\n".join("    " * levels + line for line in lines)

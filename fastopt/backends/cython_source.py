@@ -160,12 +160,13 @@ def _indented(lines: list[str], levels: int) -> str:
 
 
 @once
-def _head() -> str:
-    sources = [cython_storage.source(storage) + "\n" + cython_storage.squares(storage) for storage in STORAGES.values()]
-    every = (*STORAGES.values(), *OF_STATES.values())
+def _head(names: frozenset[str], with_gradients: bool) -> str:
+    """The beginning of a module, with those storages alone: to compile them takes as long as a kernel or two."""
+    used = [storage for name, storage in (STORAGES | OF_STATES).items() if name in names]
+    squares = [cython_storage.squares(storage) for storage in STORAGES.values()] if with_gradients else []
     return HEAD.format(
-        storages="\n".join([*sources, *map(cython_storage.source, OF_STATES.values())]),
-        declarations="\n".join(map(cython_storage.declaration, every)),
+        storages="\n".join([*map(cython_storage.source, used), *squares]),
+        declarations="\n".join(map(cython_storage.declaration, used)),
     )
 
 
@@ -260,7 +261,9 @@ def kernel_fingerprint(kernel: Kernel) -> str:
 
 def module_source(kernels: Iterable[Kernel], with_gradients: bool = True) -> str:
     """The .pyx with these kernels and, for each storage of gradients, what is asked of them (non-finite ones, the sum of squares)."""
-    parts = [_head()]
+    kernels = list(kernels)
+    names = {storage.name for kernel in kernels for storage in kernel.columns}
+    parts = [_head(frozenset(names | (set(STORAGES) if with_gradients else set())), with_gradients)]
     listed: list[str] = []
     for storage in STORAGES.values() if with_gradients else ():
         parts.append(GRADIENTS.format(name=storage.name, real=REAL[storage.compute], kernel_arguments=KERNEL_ARGUMENTS))

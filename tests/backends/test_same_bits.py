@@ -84,14 +84,14 @@ STAGED = [
     pytest.param(launching, rule, id=f"{launching}-{rule.name}")
     for launching in LAUNCHINGS
     for rule in RULES.values()
-    if is_first_of_its_kind(rule) and (launching != "numba's prange" or rule is RULES["momentum"])
+    if rule.name in ("momentum", "adan") and (launching != "numba's prange" or rule is RULES["momentum"])
 ]
 
 
 @pytest.mark.usefixtures("threads_for_all_sizes")
 @pytest.mark.parametrize(("launching", "rule"), STAGED, indirect=["launching"])
 def test_every_stage(rule: Rule, launching: str) -> None:
-    """Of one rule of so many states, since stages stand around every text alike; each of these kernels is compiled now."""
+    """Of a rule of few states and one of many, since stages stand around every text alike; each of these kernels is compiled now."""
     dtype = DTYPES[len(rule.states) % 2]
     for threads, case in enumerate(stage_cases(rule), start=2):
         assert compare(rule, launching, dtype, case, lengths=LENGTHS, num_threads=threads, special=True) == 0

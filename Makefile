@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-COMPILED := setup.py pyproject.toml $(wildcard fastopt/*/*.pxd fastopt/*/*.pyx fastopt/host/*.h fastopt/rules/*.py) \
-	fastopt/transcribe.py fastopt/backends/cython_source.py fastopt/backends/cython_build.py
+COMPILED := setup.py pyproject.toml $(wildcard fastopt/*/*.pxd fastopt/*/*.pyx fastopt/host/*.h fastopt/rules/*.py fastopt/storage/*.py) \
+	fastopt/transcribe.py fastopt/kernel.py fastopt/stages.py $(wildcard fastopt/backends/cython_*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help attack bench bench-full bench-cuda bench-smoke baseline test lint check report gallery narrow peers readme-figures documents clean

@@ -60,7 +60,18 @@ class Kernel:
     @cached_property
     def draws(self) -> bool:
         """Whether something is rounded stochastically."""
-        return any(storage.draws for storage in self.storages)
+        return bool(self.drawn)
+
+    @cached_property
+    def drawn(self) -> dict[str, tuple[int, int]]:
+        """The streams that are rounded stochastically, with the factors of their noise: the parameter has the first."""
+        every = enumerate(zip(self.streams, self.storages, strict=True))
+        return {stream: noise.factors(max(k - 1, 0)) for k, (stream, storage) in every if storage.draws}
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The arrays that the body reads: p, g, and the states."""
+        return ("p", "g", *self.states)
 
     @property
     def states(self) -> tuple[str, ...]:

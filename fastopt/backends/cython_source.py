@@ -174,7 +174,7 @@ def _kernel_source(kernel: Kernel) -> str:
     body, real = kernel.body, REAL[kernel.compute]
     streams = dict(zip(body.streams, kernel.storages, strict=True))
     blocked = [body.streams[k] for k in kernel.blocked]
-    drawn = {name: noise.factors(max(k - 1, 0)) for k, (name, storage) in enumerate(streams.items()) if storage.draws}
+    drawn = kernel.drawn
     place = "block + i" if blocked else "i"
     noises = {name: f"{name}_start + {name}_noise[i]" if blocked else f"{name}_start" for name in drawn}
     arguments = [f"stream_{storage.name} {name}_at" for name, storage in streams.items()]

@@ -147,7 +147,7 @@ def kernel_source(kernel: Kernel, cache: bool) -> str:
     body = kernel.body
     streams = dict(zip(body.streams, kernel.storages, strict=True))
     blocked = [body.streams[k] for k in kernel.blocked]
-    drawn = {name: noise.factors(max(k - 1, 0)) for k, (name, storage) in enumerate(streams.items()) if storage.draws}
+    drawn = kernel.drawn
     begin, long = ("(offset + block)", "here") if blocked else ("offset", "length")
     streams_here = [
         f"{name}__at = carray({numba_storage.pointer(storage)}(at[{column}] + {begin} * {storage.itemsize}), {long})"

@@ -146,7 +146,7 @@ class Kept:
             if not storage.draws:
                 calls.append(partial(setitem, array, ..., storage.encode(new)))
                 continue
-            drawn = noise.numbers(max(k - 1, 0), first, array.size, step)
+            drawn = noise.numbers(self.kernel.drawn[self.kernel.streams[k]], first, array.size, step)
             lying = layout.flat(np.asarray(new, storage.compute).reshape(array.shape), array)
             if storage.code is None:
                 written = storage.encode(lying, drawn)

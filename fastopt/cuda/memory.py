@@ -22,6 +22,7 @@ __all__ = [
     "clipping",
     "from_host",
     "name",
+    "scales_beside",
     "settle",
     "to_host",
     "views",
@@ -47,6 +48,13 @@ def zeros_beside(parameters: Sequence[DeviceArray], dtype: np.dtype[Any], count:
     keeps the memory that it has; memory from elsewhere would be a second pool beside it.
     """
     return [[_zeros_beside(parameter, dtype) for _ in range(count)] for parameter in parameters]
+
+
+def scales_beside(parameters: Sequence[DeviceArray], count: int) -> list[list[DeviceArray]]:
+    """Raises ValueError: there is no storage by blocks on a device yet."""
+    raise ValueError(
+        "state_dtype: expected 'bfloat16', 'float16' or 'float32' for arrays on a device, which has no blocks yet; received 'int8'"
+    )
 
 
 def _zeros_beside(parameter: DeviceArray, dtype: np.dtype[Any]) -> DeviceArray:

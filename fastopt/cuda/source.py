@@ -93,7 +93,7 @@ def kernel_source(kernel: Kernel, primitives: str) -> str:
     """
     for storage in kernel.storages:
         if storage.code is not None:
-            raise ValueError("state_dtype: 'int8' cannot be used on a CUDA device yet; expected 'bfloat16', 'float16' or 'float32'")
+            raise ValueError(f"{storage.name} cannot be used on a CUDA device yet: its scales are of blocks")
         if storage.texts is not None and storage.itemsize != 2:
             raise ValueError(f"{storage.name} cannot be used on a CUDA device yet: its elements are {storage.itemsize} byte(s), expected 2")
     body = kernel.body
@@ -106,7 +106,7 @@ def kernel_source(kernel: Kernel, primitives: str) -> str:
         f"{at[stream]} = load_int64(streams_at + ({k} * tensors + tensor) * 8) + start * {storages[stream].itemsize}"
         for k, stream in enumerate(body.streams)
     ]
-    drawn = {name: noise.factors(max(k - 1, 0)) for k, (name, storage) in enumerate(storages.items()) if storage.draws}
+    drawn = kernel.drawn
     if drawn:
         low, high = map(variable, noise.SCALARS)
         starts.append(f"first__element = load_int64(streams_at + ({len(body.streams)} * tensors + tensor) * 8) * {BLOCK} + start")

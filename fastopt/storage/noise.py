@@ -50,8 +50,8 @@ def _primes(count: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def numbers(stream: int, first: int, count: int, step: int) -> NDArray[np.uint32]:
-    """The noise of so many elements from one on."""
-    along, between = factors(stream)
+def numbers(of_stream: tuple[int, int], first: int, count: int, step: int) -> NDArray[np.uint32]:
+    """The noise of so many elements from one on, by the factors of their stream."""
+    along, between = of_stream
     start = (first * along + step * between) & 0xFFFFFFFF
     return (np.arange(count, dtype=np.uint64) * np.uint64(along) + np.uint64(start)).astype(np.uint32)

@@ -87,7 +87,7 @@ def _kept(values: Any, dtype: Any, p: Any, stream: int, first: int | None, step:
     axes = sorted(range(p.ndim), key=lambda axis: -p.strides[axis])
     lying = np.ascontiguousarray(values.transpose(axes), np.float32)
     bits = lying.reshape(-1).view(np.uint32).astype(np.uint64)
-    carried = (bits + (noise.numbers(stream, first, bits.size, step) >> np.uint32(16))) >> np.uint64(16)
+    carried = (bits + (noise.numbers(noise.factors(stream), first, bits.size, step) >> np.uint32(16))) >> np.uint64(16)
     found = carried.astype(np.uint16).view(dtype).reshape(lying.shape)
     found = np.where(np.isnan(lying), dtype.type(np.nan), found)
     return found.transpose(np.argsort(axes)) if axes else found.reshape(p.shape)

@@ -55,6 +55,14 @@ def test_states_lie_as_their_parameter_does() -> None:
                 assert own.address // own.dtype.itemsize % 8 == p.address // p.dtype.itemsize % 8
 
 
+def test_states_by_blocks_are_refused() -> None:
+    p = from_host(np.ones(5000, np.float32))
+    with pytest.raises(ValueError, match=r"^state_dtype: expected 'bfloat16', 'float16' or 'float32' for arrays on a device.* 'int8'$"):
+        fastopt.Adam(p, state_dtype="int8")
+    small = fastopt.Adam(from_host(np.ones(5, np.float32)), state_dtype="int8")  # stays float32
+    small.step(from_host(np.ones(5, np.float32)))
+
+
 def test_a_gradient_of_another_storage_is_refused() -> None:
     p = from_host(np.ones(4, STORAGES["bfloat16"].dtype))
     with pytest.raises(TypeError, match=r"^grads: expected dtype bfloat16 like params, received float16$"):

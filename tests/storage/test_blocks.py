@@ -103,7 +103,7 @@ def test_on_the_average_a_number_is_stored_as_itself(code: Code) -> None:
     numbers[: sizes.size] = sizes
     total = np.zeros(BLOCK)
     for step in range(4096):
-        codes, scales = blocks.encode(code, numbers, noise.numbers(1, 0, BLOCK, step))
+        codes, scales = blocks.encode(code, numbers, noise.numbers(noise.factors(1), 0, BLOCK, step))
         total += blocks.decode(code, codes, scales)
     np.testing.assert_allclose(total[: sizes.size] / 4096, sizes, rtol=2e-3)
     assert (total[sizes.size :] == 0).all()
@@ -123,7 +123,7 @@ def test_how_near_codes_are(code: Code) -> None:
     """The cosine of what is stored and what was: of a first moment, and of a second one after 30 gradients. Half as many codes fail."""
     rng = np.random.default_rng(1)
     numbers = (rng.standard_normal(BLOCK * 200) if code is SIGNED else rng.chisquare(30, BLOCK * 200)).astype(np.float32)
-    codes, scales = blocks.encode(code, numbers, noise.numbers(1, 0, numbers.size, 5))
+    codes, scales = blocks.encode(code, numbers, noise.numbers(noise.factors(1), 0, numbers.size, 5))
     assert _cosine(blocks.decode(code, codes, scales), numbers) > 0.9999
     assert _cosine(blocks.decode(code, codes // 4 * 4, scales), numbers) < 0.9999
 

@@ -26,7 +26,7 @@ def test_factors_are_square_roots_of_primes() -> None:
 
 def test_the_noise_of_elements_and_steps() -> None:
     along, between = noise.factors(2)
-    found = noise.numbers(2, 1000, 5, 2**31 + 7)
+    found = noise.numbers(noise.factors(2), 1000, 5, 2**31 + 7)
     assert found.tolist() == [((1000 + i) * along + (2**31 + 7) * between) % 2**32 for i in range(5)]
     assert noise.step_scalars(0x123_4567_89AB) == (float(0x89AB), float(0x4567))
 
@@ -37,8 +37,8 @@ def test_the_mean_of_a_hundred_thousand_roundings_is_the_number(number: float) -
     count = 100_000
     values = np.full(count, number, np.float32)
     exact = np.float64(values[0])
-    steps = np.concatenate([noise.numbers(1, 77, 1, step) for step in range(1, count + 1)])
-    for drawn in (noise.numbers(1, 512, count, 9), steps):
+    steps = np.concatenate([noise.numbers(noise.factors(1), 77, 1, step) for step in range(1, count + 1)])
+    for drawn in (noise.numbers(noise.factors(1), 512, count, 9), steps):
         rounded = DRAWN.encode(values, drawn).astype(np.float64)
         spacing = float(np.spacing(np.float32(np.abs(exact)))) * 2**16  # denormals have as many bits fewer
         assert abs(rounded.mean() - exact) < max(3e-5 * abs(exact), 1e-3 * spacing)

@@ -115,7 +115,7 @@ class Sharded(Saving):
             raise TypeError(
                 f"optimizer: expected one that makes a fastopt.Optimizer of the parameters it is given, received {describe(made)}"
             )
-        if self._ranks.size > 1 and any(kernel.draws for kernel in made._kernels):
+        if any(kernel.draws for kernel in made._kernels):
             raise ValueError(
                 "state_dtype: expected states that are not rounded stochastically, as the noise of an element is that of its place among "
                 "all, and not in a rank's part; bfloat16 with stochastic_rounding=False, float16 and float32 are not"

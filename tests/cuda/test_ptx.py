@@ -78,7 +78,7 @@ NARROW = [
         pytest.param(*given.values, capability, id=f"{given.id}-sm_{capability[0]}{capability[1]}")
         for capability in ((8, 0), (9, 0))
         for given in NARROW
-        if capability == (9, 0) or given.values[0] == "adam"
+        if capability == (9, 0) or (given.values[0] == "adam" and len(set(given.values[2])) == 1)
     ],
 )
 def test_what_a_narrow_kernel_is_made_of(name: str, coupled: bool, storages: tuple[str, ...], capability: tuple[int, int]) -> None:

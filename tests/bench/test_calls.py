@@ -110,6 +110,7 @@ def test_states_that_faded_stay_denormal_unless_they_are_flushed(name: str, monk
 
     monkeypatch.setattr(fastopt, "Adam", Kept)
     call = calls._faded(name, [10], 1)
+    assert made[0].backend != "cython"  # whose kernels with stages are compiled when first used, with what the benchmark's own environment lacks
     for _ in range(2_000):
         call()
     for (state,) in made[0].state_dict()["state"].values():

@@ -16,7 +16,7 @@ __all__ = ["RATES", "TITLE", "draw", "losses"]
 
 TITLE = "Four learning rates: very high, high, good, low"
 
-RATES = (30.0, 1.0, 0.1, 0.01)
+RATES = (30.0, 2.0, 0.1, 0.01)
 HIDDEN, BATCH = (32, 32), 64
 
 

@@ -20,6 +20,7 @@ import pytest
 import fastopt
 from fastopt import reference
 from fastopt.schedules import Cosine
+from fastopt.storage import STORAGES
 
 from .arrays import random_arrays
 from .interleave import Contender, interleave
@@ -33,6 +34,7 @@ PEER = "torch fused"
 BESIDE = [PEER] if PEER not in absent() else []
 IN_FILES = ["fastopt, in a file"] if find_spec("safetensors") else []
 CHECKPOINTS = ["fastopt, in memory", *IN_FILES, *(f"{peer}, in a file" for peer in BESIDE)]
+BFLOAT16 = ("bfloat16 parameters", "bfloat16 parameters, master_bits=32")
 OPTIONS = [
     "no option",
     "a new lr each step",
@@ -45,6 +47,7 @@ OPTIONS = [
     "half without",
     "bfloat16 states",
     "int8 states",
+    *(BFLOAT16 if find_spec("ml_dtypes") else ()),
 ]
 SCHEDULES = ["a fixed lr", "a new lr each step", "an lr schedule", "lr and a beta", *(f"{peer}, its scheduler" for peer in BESIDE)]
 FLUSHED = "flush_denormals"
@@ -189,6 +192,8 @@ def _faded(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
 
 def _with_option(name: str, sizes: list[int], threads: int) -> Callable[[], object]:
     params, grads = _arrays(sizes)
+    if name in BFLOAT16:
+        params, grads = ([array.astype(STORAGES["bfloat16"].dtype) for array in arrays] for arrays in (params, grads))
     options: dict[str, dict[str, Any]] = {
         "nonfinite='skip'": {"nonfinite": "skip"},
         "max_norm": {"max_norm": 1.0},
@@ -196,6 +201,7 @@ def _with_option(name: str, sizes: list[int], threads: int) -> Callable[[], obje
         "ema_decay": {"ema_decay": 0.999},
         "bfloat16 states": {"state_dtype": "bfloat16"},
         "int8 states": {"state_dtype": "int8", "narrow_from": 0},
+        BFLOAT16[1]: {"master_bits": 32},
     }
     if name == "two groups":
         half = len(params) // 2

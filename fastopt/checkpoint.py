@@ -130,8 +130,10 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def load(path: str | os.PathLike[str], labels: Sequence[str], kinds: Sequence[str]) -> dict[str, Any]:
+def load(path: str | os.PathLike[str], labels: Sequence[str], kinds: Sequence[str], convert: bool = False) -> dict[str, Any]:
     """Reads a file: what `Optimizer.state_dict` gives, but each state as a list with an array, or None, for each parameter.
+
+    With `convert`, parameters may be of other dtypes than those whose states were saved.
 
     Raises ValueError for a file of another kind, or of parameters that are called otherwise or are of other dtypes and shapes.
     """
@@ -149,19 +151,19 @@ def load(path: str | os.PathLike[str], labels: Sequence[str], kinds: Sequence[st
     if (kind == FORMAT or "digest" in metadata) and metadata.get("digest") != _digest(metadata, tensors):
         raise ValueError(f"{name_of_file}: it was altered or damaged since it was saved: what it holds does not have its digest")
     try:
-        return _before(metadata, tensors, labels) if kind == BEFORE else _read(metadata, tensors, labels, kinds, name_of_file)
+        return _before(metadata, tensors, labels) if kind == BEFORE else _read(metadata, tensors, labels, kinds, convert, name_of_file)
     except (KeyError, TypeError, AttributeError, IndexError, RecursionError, json.JSONDecodeError) as error:  # of a file without a digest
         raise ValueError(f"{name_of_file}: it was altered or damaged since it was saved ({type(error).__name__}: {error})") from error
 
 
 def _read(
-    metadata: Mapping[str, str], tensors: dict[str, Any], labels: Sequence[str], kinds: Sequence[str], name_of_file: str
+    metadata: Mapping[str, str], tensors: dict[str, Any], labels: Sequence[str], kinds: Sequence[str], convert: bool, name_of_file: str
 ) -> dict[str, Any]:
     if json.loads(metadata["labels"]) != list(labels):
         raise ValueError(f"{name_of_file}: expected the states of parameters in the structure of params, received those of others")
     if "kinds" in metadata:  # a rule may keep no state that would tell; the first files do not say
         for label, own, found in zip(labels, kinds, json.loads(metadata["kinds"]), strict=True):
-            if found != own:
+            if (found.partition(" ")[2] != own.partition(" ")[2]) if convert else (found != own):
                 raise ValueError(f"{name_of_file}: expected the states of {label} of {own}, received those of one of {found}")
     for name, dtype in json.loads(metadata["dtypes"]).items():
         tensors[name] = tensors[name].view(STORAGES[dtype].dtype)
@@ -184,7 +186,7 @@ def _before(metadata: Mapping[str, str], tensors: Mapping[str, Any], labels: Seq
     """What a file of the first version comes to."""
     old = json.loads(metadata["rest"])
     everyone = list(range(len(labels)))
-    storage = dict.fromkeys(("state_dtype", "stochastic_rounding", "narrow_from", "grad_dtype"))
+    storage = dict.fromkeys(("state_dtype", "stochastic_rounding", "narrow_from", "master_bits", "grad_dtype"))
     group = {"rule": old["rule"], "lr": old["lr"], **old["hyperparameters"], **storage, "params": everyone}
     slot = {"steps": old["steps"], "memory": {}, "params": everyone}
     rest = _with_tuples({"steps": old["steps"], "groups": [group], "slots": [slot]})

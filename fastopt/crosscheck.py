@@ -7,7 +7,7 @@ looks at every parameter and every state element by element.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -18,13 +18,32 @@ from fastopt import backends, storage
 from fastopt.optimizers.base import Optimizer
 from fastopt.rules.entry import Hyperparameter, HyperparameterValue, Interval, Rule
 
-__all__ = ["AWKWARD_LENGTHS", "Case", "awkward_arrays", "cases", "compare", "other_value", "stage_cases", "ulp_distance"]
+__all__ = [
+    "AWKWARD_LENGTHS",
+    "MASTERS",
+    "Case",
+    "awkward_arrays",
+    "cases",
+    "compare",
+    "master_cases",
+    "other_value",
+    "stage_cases",
+    "ulp_distance",
+]
 
 AWKWARD_LENGTHS = (0, 1, 3, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 256, 257, 1023, 1024, 1025)
 """Around every vector width, unroll factor and block, with room for a scalar tail before and after."""
 
 STAGES: dict[str, Any] = {"clip_value": 0.8, "ema_decay": 0.93, "flush_denormals": True}
 """Arguments that ask for every stage that a kernel does not have otherwise."""
+
+MASTERS: tuple[dict[str, Any], ...] = (
+    {"master_bits": 32},
+    {"master_bits": 24},
+    {"master_bits": 24, "stochastic_rounding": True},
+    {"stochastic_rounding": True},
+)
+"""Arguments that ask for a correction beside parameters of bfloat16, or for those to be drawn."""
 
 Array = NDArray[Any]
 
@@ -83,6 +102,12 @@ def stage_cases(rule: Rule) -> list[Case]:
         Case("every stage, scaled gradients", {**others, **plain}, grad_scale=3.0),
         Case("every stage, groups, missing gradients, clipped, maximize", {**plain, "max_norm": 1.3, "maximize": True}, grouped=True),
     ]
+
+
+def master_cases(rule: Rule, asked: dict[str, Any]) -> list[Case]:
+    """Two of the cases, with arguments of `MASTERS`: they take one kernel."""
+    chosen = [case for case in cases(rule) if case.coupled][::2]
+    return [replace(case, options={**case.options, **asked}) for case in chosen]
 
 
 def ulp_distance(a: Array, b: Array) -> int:

@@ -10,12 +10,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from fastopt.rules.entry import PROLOGUE_SCALARS, Rule, once_for_each
 from fastopt.stages import COUPLED, PLAIN, Stages
-from fastopt.storage import OF_STATES, STORAGES, Storage, noise
+from fastopt.storage import EVERY, Storage, noise
+from fastopt.storage.split import Split
 from fastopt.transcribe import LoopBody, loop_body
 
-__all__ = ["AHEAD", "Kernel", "kernel_of"]
+__all__ = ["AHEAD", "CORRECTION", "Kernel", "kernel_of"]
+
+CORRECTION = "correction"
+"""What the array beside a split parameter is called among those that are kept."""
 
 AHEAD = (
     ("float32", "float32", "float32"),
@@ -83,15 +89,15 @@ class Kernel:
         """The streams that are stored by blocks, with scales: their places among all."""
         return tuple(k for k, storage in enumerate(self.storages) if storage.code is not None)
 
-    @cached_property
-    def columns(self) -> tuple[Storage, ...]:
-        """How each array lies in memory: the streams, then the scales of those that have some."""
-        return (*self.storages, *(STORAGES["float32"] for _ in self.blocked))
+    @property
+    def split(self) -> Split | None:
+        """How the parameter is split, where it has a correction."""
+        return self.storages[0].split
 
     @cached_property
     def held(self) -> tuple[str, ...]:
-        """What the arrays that are kept between steps are called: the states, then the scales of those that have some."""
-        return (*self.states, *(f"{self.states[k - 2]}_scale" for k in self.blocked))
+        """What the arrays that are kept between steps are called: the states, the scales of those that have some, and a correction."""
+        return (*self.states, *(f"{self.states[k - 2]}_scale" for k in self.blocked), *((CORRECTION,) if self.split else ()))
 
     @cached_property
     def compute(self) -> str:
@@ -121,9 +127,9 @@ class Kernel:
 
     @cached_property
     def bytes_per_parameter(self) -> float:
-        """The least memory traffic of a step: every array read once; the parameters, the states and their scales written once."""
-        scales = len(self.blocked) * 2 * 4 / 256
-        return 2 * sum(storage.itemsize for storage in self.storages) - self.gradient.itemsize + scales
+        """The least memory traffic of a step: every array read once; the parameters, the states and what is beside them written once."""
+        beside = len(self.blocked) * 2 * 4 / 256 + (2 * np.dtype(self.split.dtype).itemsize if self.split else 0)
+        return 2 * sum(storage.itemsize for storage in self.storages) - self.gradient.itemsize + beside
 
 
 @once_for_each
@@ -133,14 +139,15 @@ def kernel_of(rule: Rule, stages: Stages, parameter: str, gradient: str, state: 
     Raises ValueError for a rule with a name that the stages take.
     """
     states = (state,) * len(rule.states) if isinstance(state, str) else state
-    beside = STORAGES[parameter].compute
+    beside = EVERY[parameter].compute
     return _kernel(rule, stages, parameter, gradient, *states, *(beside for _ in stages.states))
 
 
 @once_for_each
 def _kernel(rule: Rule, stages: Stages, *storages: str) -> Kernel:
-    known = {**STORAGES, **OF_STATES}
-    found = Kernel(rule, stages, tuple(known[name] for name in storages))
+    found = Kernel(rule, stages, tuple(EVERY[name] for name in storages))
+    if found.split is not None and CORRECTION in found.states:
+        raise ValueError(f"rule {rule.name!r}: the name {CORRECTION!r} belongs to what is kept beside parameters; rename it")
     if stages not in (PLAIN, COUPLED):
         _ = found.body  # of a backend that has no need of it the names are refused too
     return found

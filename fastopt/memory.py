@@ -34,6 +34,9 @@ class Memory(Protocol):
     def scales_beside(self, views: Sequence[Any], count: int) -> list[list[Any]]:
         """For each parameter so many arrays of float32 zeros, with one for each of its blocks (`fastopt.storage.blocks`)."""
 
+    def corrections_beside(self, views: Sequence[Any], dtype: np.dtype[Any]) -> list[Any]:
+        """For each parameter zeros of its shape and layout (`fastopt.storage.split`)."""
+
     def to_host(self, state: Any) -> NDArray[Any]:
         """A copy of a state as a NumPy array."""
 

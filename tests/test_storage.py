@@ -18,7 +18,7 @@ from fastopt.rules.entry import RULES
 from fastopt.stages import COUPLED
 from fastopt.storage import STORAGES
 from fastopt.storage.bits import parse
-from fastopt.storage.states import taken
+from fastopt.storage.choice import taken
 from tests.conftest import LAUNCHINGS
 from tests.kernels import is_first_of_its_kind
 
@@ -104,14 +104,30 @@ OF_STATES = [
 ]
 """States by blocks, for each number of them, with a first value, and beside narrow parameters and gradients; and states that are drawn."""
 
+OF_PARAMETERS: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("sgd", "bfloat16", "float32", {"stochastic_rounding": True}),
+    ("sgd", "float32", "float32", {"master_bits": 24}),
+    ("momentum", "bfloat16", "float32", {"master_bits": 32}),
+    ("adam", "bfloat16", "int8", {"master_bits": 32}),
+    ("adam", "float32", "bfloat16", {"master_bits": 32}),
+    ("adam", "bfloat16", "int8", {"master_bits": 24, "stochastic_rounding": True}),
+    ("adam", "bfloat16", "bfloat16", {"stochastic_rounding": True}),
+]
+"""Parameters of bfloat16 with a correction or drawn, beside gradients and states: rule, gradients, states, and what asks for it."""
+
 
 @pytest.fixture(scope="module")
 def all_at_once(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One module of cython's with all the kernels below: each by itself would start the C compiler anew."""
     kernels = [kernel_of(RULES["momentum"], COUPLED, *storages) for storages in COMBINATIONS]
     for name, asked in OF_STATES:
-        states = taken(asked[2], None, 0).of(RULES[name], STORAGES["float32"], 1)
+        states = taken(asked[2], None, 0, None).of(RULES[name], STORAGES["float32"], 1)
         kernels.append(kernel_of(RULES[name], COUPLED, *asked[:2], tuple(state.name for state in states)))
+    for name, gradient, state, options in OF_PARAMETERS:
+        choice = taken(state, options.get("stochastic_rounding"), 0, options.get("master_bits"))
+        states = choice.of(RULES[name], STORAGES["bfloat16"], 1)
+        parameter = choice.of_parameter(STORAGES["bfloat16"]).name
+        kernels.append(kernel_of(RULES[name], COUPLED, parameter, gradient, tuple(own.name for own in states)))
     source = cython_source.module_source(kernels, with_gradients=False)
     return cython_build.build_module("fastopt_all_storages", source, tmp_path_factory.mktemp("kernels"), cython_backend.isa())
 
@@ -158,6 +174,35 @@ def test_storages_of_states_have_the_reference_s_bits(
     for case in cases(rule)[1], cases(rule)[4]:
         assert compare(rule, launching, asked[0], case, gradient=asked[1], state=asked[2], num_threads=2) == 0
         assert compare(rule, launching, asked[0], case, gradient=asked[1], state=asked[2], num_threads=1, special=True, seed=1) == 0
+
+
+@pytest.mark.usefixtures("threads_for_all_sizes")
+@pytest.mark.parametrize(
+    ("launching", "name", "gradient", "state", "options"),
+    [
+        pytest.param(launching, *given, id=f"{launching}-{'-'.join([*given[:3], *given[3]])}")
+        for launching, some in zip(LAUNCHINGS, (OF_PARAMETERS, OF_PARAMETERS[1:6], OF_PARAMETERS[3:4]), strict=True)
+        for given in some
+    ],
+    indirect=["launching"],
+)
+def test_storages_of_parameters_have_the_reference_s_bits(
+    name: str,
+    gradient: str,
+    state: str,
+    options: dict[str, Any],
+    launching: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rule = RULES[name]
+    if launching == "cython":
+        module = request.getfixturevalue("all_at_once")
+        monkeypatch.setattr(cython_backend, "_compiled_now", lambda rule, storages: module)
+    for case in cases(rule)[1], cases(rule)[4]:
+        asked = dataclasses.replace(case, options={**case.options, **options})
+        assert compare(rule, launching, "bfloat16", asked, gradient=gradient, state=state, num_threads=2) == 0
+        assert compare(rule, launching, "bfloat16", asked, gradient=gradient, state=state, num_threads=1, special=True, seed=1) == 0
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.name) for rule in RULES.values() if is_first_of_its_kind(rule)])

@@ -13,7 +13,7 @@ from fastopt.backends import cython_storage
 from fastopt.backends.cython_storage import REAL
 from fastopt.kernel import Kernel
 from fastopt.rules.entry import once_for_each
-from fastopt.storage import OF_STATES, STORAGES, noise
+from fastopt.storage import EVERY, STORAGES, noise
 from fastopt.transcribe import fingerprint, spell, variable
 
 __all__ = ["kernel_fingerprint", "module_source"]
@@ -162,7 +162,7 @@ def _indented(lines: list[str], levels: int) -> str:
 @once
 def _head(names: frozenset[str], with_gradients: bool) -> str:
     """The beginning of a module, with those storages alone: to compile them takes as long as a kernel or two."""
-    used = [storage for name, storage in (STORAGES | OF_STATES).items() if name in names]
+    used = [storage for name, storage in EVERY.items() if name in names]
     squares = [cython_storage.squares(storage) for storage in STORAGES.values()] if with_gradients else []
     return HEAD.format(
         storages="\n".join([*map(cython_storage.source, used), *squares]),
@@ -181,6 +181,10 @@ def _kernel_source(kernel: Kernel) -> str:
     arguments += [f"stream_float32 {name}_scales" for name in blocked]
     starts = [f"<element_{storage.name}*> at[{column}] + offset" for column, storage in enumerate(streams.values())]
     starts += [f"<float*> at[{len(streams) + k}] + offset // 256" for k in range(len(blocked))]
+    split = streams["p"].split
+    if split is not None:
+        arguments.append(f"corrections_{streams['p'].name} p_corrections")
+        starts.append(f"<corrections_{streams['p'].name}> at[{len(streams) + len(blocked)}] + offset")
     scalars = [f"{variable(name)} = scalars[{k}]" for k, name in enumerate(body.scalars)]
     if drawn:
         arguments.append("uint32_t first")
@@ -194,10 +198,10 @@ def _kernel_source(kernel: Kernel) -> str:
     stores += [f"{name}_largest = bits_larger({name}_largest, {variable('new_' + name)})" for name in blocked]
     given = {name: ", ".join([variable("new_" + name), *([noises[name]] if name in drawn else [])]) for name in body.written}
     stores += [f"{name}_at[{place}] = store_{streams[name].name}({given[name]})" for name in body.written if name not in blocked]
-    loads = [
-        f"{variable(name)} = load_{storage.name}({name}_at[{place}]{f', {name}_scale' if name in blocked else ''})"
-        for name, storage in streams.items()
-    ]
+    if split is not None:
+        stores.append(f"p_corrections[{place}] = rest_{streams['p'].name}({given['p']})")
+    beside = {name: f", {name}_scale" for name in blocked} | ({"p": f", p_corrections[{place}]"} if split else {})
+    loads = [f"{variable(name)} = load_{storage.name}({name}_at[{place}]{beside.get(name, '')})" for name, storage in streams.items()]
     shared = {
         "name": kernel.name,
         "real": real,
@@ -262,7 +266,8 @@ def kernel_fingerprint(kernel: Kernel) -> str:
 def module_source(kernels: Iterable[Kernel], with_gradients: bool = True) -> str:
     """The .pyx with these kernels and, for each storage of gradients, what is asked of them (non-finite ones, the sum of squares)."""
     kernels = list(kernels)
-    names = {storage.name for kernel in kernels for storage in kernel.columns}
+    names = {storage.name for kernel in kernels for storage in kernel.storages}
+    names |= {"float32"} if any(kernel.blocked for kernel in kernels) else set()  # their scales
     parts = [_head(frozenset(names | (set(STORAGES) if with_gradients else set())), with_gradients)]
     listed: list[str] = []
     for storage in STORAGES.values() if with_gradients else ():

@@ -46,6 +46,10 @@ BLOCK_STORAGE = """
     static inline uint32_t inverse_{name}(uint32_t fastopt_largest) {{ {inverse} }}
     static inline uint32_t kept_{name}(uint32_t fastopt_largest) {{ {kept} }}"""
 
+SPLIT_STORAGE = """
+    typedef {beside}* FASTOPT_RESTRICT corrections_{name};
+    static inline {beside} rest_{name}({store_parameters}) {{ {rest} }}"""
+
 STATE_DECLARATION = """\
     ctypedef {ctype} element_{name}
     ctypedef {ctype}* stream_{name}
@@ -57,7 +61,18 @@ BLOCK_DECLARATION = """
     uint32_t inverse_{name}(uint32_t) noexcept nogil
     uint32_t kept_{name}(uint32_t) noexcept nogil"""
 
-CTYPES = {"float": "float", "double": "double", "uint16_t": "unsigned short", "uint8_t": "unsigned char", "int8_t": "signed char"}
+SPLIT_DECLARATION = """
+    ctypedef {ctype}* corrections_{name}
+    {ctype} rest_{name}({store_types}) noexcept nogil"""
+
+CTYPES = {
+    "float": "float",
+    "double": "double",
+    "uint16_t": "unsigned short",
+    "int16_t": "short",
+    "uint8_t": "unsigned char",
+    "int8_t": "signed char",
+}
 """Elements in memory, as Cython calls their types."""
 
 
@@ -74,23 +89,29 @@ def _written(text: BitText, values: dict[str, str], result: str) -> str:
 
 
 def source(storage: Storage) -> str:
-    """C: the element's type, a restricted pointer to some, and the functions that load and store one; of blocks their ends too."""
+    """C: the element's type, a restricted pointer to some, and the functions that load and store one, the ends of a block, a correction."""
     element, real = _element(storage), REAL[storage.compute]
     if storage.texts is None:
         load, store = "return fastopt_element;", "return fastopt_number;"
         return STORAGE.format(name=storage.name, element=element, real=real, load=load, store=store)
     loading, storing = storage.texts
-    given = {"bits": "fastopt_element", "scale": "bits_of(fastopt_scale)"}
+    given = {"bits": "fastopt_element", "scale": "bits_of(fastopt_scale)", "correction": "(uint32_t)fastopt_correction"}
     load = _written(loading, {name: given[name] for name in loading.parameters}, "bits_float(result)")
     given = {"bits": "bits_of(fastopt_number)", **{name: f"fastopt_{name}" for name in ("kept", "inverse", "noise")}}
     store = _written(storing, {name: given[name] for name in storing.parameters}, f"({element})result")
     if storage.name in STORAGES:
         return STORAGE.format(name=storage.name, element=element, real=real, load=load, store=store)
+    beside = f"{storage.split.dtype}_t" if storage.split else ""
     load_parameters = f"{element} fastopt_element" + ", float fastopt_scale" * bool(storage.code)
+    load_parameters += f", {beside} fastopt_correction" * bool(beside)
     store_parameters = ", ".join(["float fastopt_number", *(f"uint32_t fastopt_{name}" for name in storing.parameters[1:])])
     found = STATE_STORAGE.format(
         name=storage.name, element=element, load=load, store=store, load_parameters=load_parameters, store_parameters=store_parameters
     )
+    if storage.split is not None:
+        text = parse(storage.split.rest)
+        rest = _written(text, {name: given[name] for name in text.parameters}, f"({beside})result")
+        return found + SPLIT_STORAGE.format(name=storage.name, beside=beside, store_parameters=store_parameters, rest=rest)
     if storage.code is None:
         return found
     ends = {"scale": "bits_float(result)", "inverse": "result", "kept": "result"}
@@ -105,9 +126,12 @@ def declaration(storage: Storage) -> str:
     if storage.name in STORAGES:
         return DECLARATION.format(name=storage.name, ctype=ctype, real=REAL[storage.compute])
     assert storage.texts is not None
-    load_types = f"element_{storage.name}" + ", float" * bool(storage.code)
+    beside = CTYPES[f"{storage.split.dtype}_t"] if storage.split else ""
+    load_types = f"element_{storage.name}" + ", float" * bool(storage.code) + f", {beside}" * bool(beside)
     store_types = "float" + ", uint32_t" * (len(storage.texts[1].parameters) - 1)
     found = STATE_DECLARATION.format(name=storage.name, ctype=ctype, load_types=load_types, store_types=store_types)
+    if beside:
+        found += SPLIT_DECLARATION.format(name=storage.name, ctype=beside, store_types=store_types)
     return found + BLOCK_DECLARATION.format(name=storage.name) if storage.code else found
 
 

@@ -10,7 +10,7 @@ import platform
 from typing import Any
 
 from llvmlite import ir
-from numba import float32, float64, int8, int64, njit, types, uint8, uint16, uint32
+from numba import float32, float64, int8, int16, int64, njit, types, uint8, uint16, uint32
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -31,6 +31,7 @@ __all__ = [
     "float32_pointer",
     "float64_pointer",
     "int8_pointer",
+    "int16_pointer",
     "int64_pointer",
     "larger",
     "maximum",
@@ -62,6 +63,7 @@ float32_pointer = _pointer(float32)
 float64_pointer = _pointer(float64)
 int64_pointer = _pointer(int64)
 int8_pointer = _pointer(int8)
+int16_pointer = _pointer(int16)
 uint8_pointer = _pointer(uint8)
 uint16_pointer = _pointer(uint16)
 

@@ -7,6 +7,8 @@ kernel would be compiled in each (0.5 s). A module file is found again.
 
 from __future__ import annotations
 
+import numpy as np
+
 from fastopt.backends import numba_storage
 from fastopt.backends.numba_storage import indented
 from fastopt.kernel import Kernel
@@ -153,6 +155,10 @@ def kernel_source(kernel: Kernel, cache: bool) -> str:
         f"{name}__at = carray({numba_storage.pointer(storage)}(at[{column}] + {begin} * {storage.itemsize}), {long})"
         for column, (name, storage) in enumerate(streams.items())
     ]
+    split = streams["p"].split
+    if split is not None:
+        first = f"at[{len(streams) + len(blocked)}] + {begin} * {np.dtype(split.dtype).itemsize}"
+        streams_here.append(f"p__corrections = carray({split.dtype}_pointer({first}), {long})")
     arrays = [] if blocked else streams_here
     scales_here = [
         f"{name}__scales = carray(float32_pointer(at[{len(streams) + k}] + {begin} // 256 * 4), 1)" for k, name in enumerate(blocked)
@@ -165,10 +171,8 @@ def kernel_source(kernel: Kernel, cache: bool) -> str:
             f"{name}__start = {_noise('first__element', along, 'step__number', between)}" for name, (along, between) in drawn.items()
         ]
     noises = {name: f"bits_add({name}__start, bits_multiply(uint32(i), bits_constant({along})))" for name, (along, _) in drawn.items()}
-    lines = [
-        f"{variable(name)} = {numba_storage.load(storage, f'{name}__at[i]', f', {name}__scale' if name in blocked else '')}"
-        for name, storage in streams.items()
-    ]
+    beside = {name: f", {name}__scale" for name in blocked} | ({"p": ", p__corrections[i]"} if split else {})
+    lines = [f"{variable(name)} = {numba_storage.load(own, f'{name}__at[i]', beside.get(name, ''))}" for name, own in streams.items()]
     lines += spell(body, FUNCTIONS)
     for name in body.written:
         new = variable("new_" + name)
@@ -176,7 +180,10 @@ def kernel_source(kernel: Kernel, cache: bool) -> str:
             lines.append(f"{name}__block[i] = {new}")
             lines.append(f"{name}__largest = larger({name}__largest, {new})")
         else:
-            lines.append(f"{name}__at[i] = {numba_storage.store(streams[name], new, *([noises[name]] if name in drawn else []))}")
+            given = [new, *([noises[name]] if name in drawn else [])]
+            lines.append(f"{name}__at[i] = {numba_storage.store(streams[name], *given)}")
+            if name == "p" and split is not None:
+                lines.append(f"p__corrections[i] = rest_{streams[name].name}({', '.join(given)})")
     if blocked:
         begun = [line for name in blocked for line in (f"{name}__scale = {name}__scales[0]", f"{name}__largest = uint32(0)")]
         ended = [line for name in blocked for line in _block_end(name, streams[name], noises[name])]
@@ -266,8 +273,9 @@ def _module_source(title: str, compute: str, storages: list[Storage], run: str, 
         ]
     if any(storage.code for storage in narrow):
         names += ["buffer", "larger"]
-    names += [numba_storage.pointer(storage) for storage in storages]
-    types = ["uint32"] * bool(narrow) + [numba_storage.element(storage) for storage in narrow] if compute == "float32" else []
+    corrections = [storage.split.dtype for storage in storages if storage.split]
+    names += [numba_storage.pointer(storage) for storage in storages] + [f"{dtype}_pointer" for dtype in corrections]
+    types = ["uint32"] * bool(narrow) + [numba_storage.element(storage) for storage in narrow] + corrections if compute == "float32" else []
     elements = "".join(f", {name}" for name in dict.fromkeys(types))
     head = HEAD.format(title=title, compute=compute, elements=elements, imports=", ".join(dict.fromkeys(names)))
     return head + "".join(map(numba_storage.source, narrow)) + run + CALLS.format(cache=cache)

@@ -25,9 +25,9 @@ def element(storage: Storage) -> str:
     return storage.dtype.name if storage.code else f"uint{8 * storage.itemsize}"
 
 
-def load(storage: Storage, value: str, scale: str = "") -> str:
-    """The number that an element stands for."""
-    return value if storage.texts is None else f"load_{storage.name}({value}{scale})"
+def load(storage: Storage, value: str, beside: str = "") -> str:
+    """The number that an element stands for, with the scale or the correction that goes with it."""
+    return value if storage.texts is None else f"load_{storage.name}({value}{beside})"
 
 
 def store(storage: Storage, value: str, *rest: str) -> str:
@@ -45,8 +45,12 @@ def source(storage: Storage) -> str:
     if storage.texts is None:
         return ""
     loading, storing = storage.texts
-    found = _text(f"load_{storage.name}", loading, {"bits": "uint32({})", "scale": "as_bits({})"}, "as_float(result)")
+    found = _text(
+        f"load_{storage.name}", loading, {"bits": "uint32({})", "correction": "uint32({})", "scale": "as_bits({})"}, "as_float(result)"
+    )
     found += _text(f"store_{storage.name}", storing, {"bits": "as_bits({})"}, f"{element(storage)}(result)")
+    if storage.split is not None:
+        found += _text(f"rest_{storage.name}", parse(storage.split.rest), {"bits": "as_bits({})"}, f"{storage.split.dtype}(result)")
     if storage.code is not None:
         for part in ("scale", "inverse", "kept"):
             found += _text(f"{part}_{storage.name}", parse(getattr(storage.code, part)), {}, "result")

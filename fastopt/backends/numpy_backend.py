@@ -17,7 +17,7 @@ from fastopt.host.worklist import WorkList
 from fastopt.kernel import Kernel
 from fastopt.rules.entry import Rule
 from fastopt.slots import Slot
-from fastopt.storage import blocks, noise
+from fastopt.storage import blocks, noise, split
 from fastopt.transcribe import loop_body, spell, variable
 
 __all__ = ["Runner", "has_reference", "kernel_address", "prepare", "thread_count", "unavailable"]
@@ -119,19 +119,23 @@ class Runner:
 
 
 class Kept:
-    """The arrays of one tensor: a parameter, its gradient, the states and their scales."""
+    """The arrays of one tensor: a parameter, its gradient, the states, and what else is kept (`Kernel.held`)."""
 
     def __init__(self, kernel: Kernel, parameter: Any, gradient: Any, states: Sequence[Any]) -> None:
         # without what a subclass makes of `*` (np.matrix)
         self.arrays = [np.asarray(array) for array in (parameter, gradient, *states)]
         self.kernel, self.count = kernel, len(kernel.storages)
-        self.scales = dict(zip(kernel.blocked, self.arrays[self.count :], strict=True))
+        scales = self.arrays[self.count :]
+        self.correction: NDArray[Any] = scales.pop() if kernel.split else np.empty(0)
+        self.scales = dict(zip(kernel.blocked, scales, strict=True))
 
     def numbers(self) -> list[NDArray[Any]]:
         """What the parameter, the gradient and the states stand for."""
         found = []
         for k, (storage, array) in enumerate(zip(self.kernel.storages, self.arrays, strict=False)):
-            if storage.code is None:
+            if storage.split is not None:
+                found.append(split.joined(storage.split, array, self.correction))
+            elif storage.code is None:
                 found.append(storage.decode(array))
             else:
                 lying = layout.flat(array)
@@ -143,12 +147,15 @@ class Kept:
         calls: list[Callable[[], Any]] = []
         for k, new in zip((0, *range(2, self.count)), results, strict=True):
             storage, array = self.kernel.storages[k], self.arrays[k]
-            if not storage.draws:
+            if not storage.draws and storage.split is None:
                 calls.append(partial(setitem, array, ..., storage.encode(new)))
                 continue
-            drawn = noise.numbers(self.kernel.drawn[self.kernel.streams[k]], first, array.size, step)
+            drawn: Any = noise.numbers(self.kernel.drawn[self.kernel.streams[k]], first, array.size, step) if storage.draws else None
             lying = layout.flat(np.asarray(new, storage.compute).reshape(array.shape), array)
-            if storage.code is None:
+            if storage.split is not None:
+                written, rest = split.parted(storage.split, lying, storage.dtype, drawn)
+                calls.append(partial(setitem, self.correction, ..., layout.lying_like(array, rest)))
+            elif storage.code is None:
                 written = storage.encode(lying, drawn)
             else:
                 written, scales = blocks.encode(storage.code, lying, drawn)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
@@ -67,6 +68,15 @@ def run(options: argparse.Namespace) -> int:
             # the C compiler takes seconds for each
             columns = [(backend, storages) for backend in checked if backend != "cython" or len(set(storages)) == 1]
             worst = max(worst, _table([(rule, ", ".join(storages))], columns, head=False))
+    hosts = [name for name in checked if name in backends.HOST]
+    if hosts and "bfloat16" in names:
+        rule = next((rule for rule in rules if rule.states), rules[0])
+        print(f"\nParameters of bfloat16 with a correction, or drawn, beside int8, with {rule.name}; what is run is compiled now\n")
+        for asked in crosscheck.MASTERS:
+            # here too cython compiles one, which has all that the others have: a correction that is drawn
+            columns = [(backend, ("bfloat16", "bfloat16", "int8")) for backend in hosts if backend != "cython" or len(asked) == 2]
+            own = ", ".join(f"{name}={value}" for name, value in asked.items())
+            worst = max(worst, _table([(rule, own)], columns, head=False, cases=partial(_master_cases, asked)))
     if checked:
         rule = next((rule for rule in rules if rule.states), rules[0])
         print(f"\nEvery stage that a kernel has only when asked to, with {rule.name}; what is run is compiled now\n")
@@ -83,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
     if worst:
         print(f"\nFAILED: the largest distance is {worst} ULP, and it must be 0", file=sys.stderr)
         return 1
-    ways = len(ahead) + len(others)
+    ways = len(ahead) + len(others) + (len(crosscheck.MASTERS) if hosts and "bfloat16" in names else 0)
     print(f"\nall 0: {len(rules)} rules, {', '.join(checked)}, {ways} ways to store, groups, clipping and stages among the cases,", end=" ")
     print(f"1 and {max(2, threads.available())} threads")
     return 0
@@ -102,6 +112,11 @@ def _cases(rule: Rule, backend: str, storages: tuple[str, ...]) -> list[crossche
     if not any(narrow) or (backend == "cython" and storages in AHEAD_BY_ARGUMENT):
         return every
     return [case for case in every if case.coupled == narrow[0]]
+
+
+def _master_cases(asked: dict[str, Any], rule: Rule, backend: str, storages: tuple[str, ...]) -> list[crosscheck.Case]:
+    """Those with a correction or drawn parameters; states by blocks are of no rule that has none."""
+    return crosscheck.master_cases(rule, asked)
 
 
 def _table(rows: list[tuple[Rule, str]], columns: Sequence[tuple[str, tuple[str, ...]]], head: bool = True, cases: Cases = _cases) -> int:

@@ -20,6 +20,7 @@ __all__ = [
     "backends",
     "check_together",
     "clipping",
+    "corrections_beside",
     "from_host",
     "name",
     "scales_beside",
@@ -55,6 +56,11 @@ def scales_beside(parameters: Sequence[DeviceArray], count: int) -> list[list[De
     raise ValueError(
         "state_dtype: expected 'bfloat16', 'float16' or 'float32' for arrays on a device, which has no blocks yet; received 'int8'"
     )
+
+
+def corrections_beside(parameters: Sequence[DeviceArray], dtype: np.dtype[Any]) -> list[DeviceArray]:
+    """Raises ValueError: no kernel of a device keeps a correction yet."""
+    raise ValueError("master_bits: expected None for arrays on a device, which has no corrections yet")
 
 
 def _zeros_beside(parameter: DeviceArray, dtype: np.dtype[Any]) -> DeviceArray:

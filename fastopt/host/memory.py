@@ -30,6 +30,7 @@ __all__ = [
     "assigning",
     "backends",
     "check_together",
+    "corrections_beside",
     "name",
     "scales_beside",
     "settle",
@@ -55,6 +56,11 @@ def views(given: Sequence[Any], labels: Sequence[str]) -> list[NDArray[Any]]:
 def scales_beside(views: Sequence[NDArray[Any]], count: int) -> list[list[NDArray[Any]]]:
     """For each parameter so many arrays of float32 zeros, with one for each of its blocks."""
     return [[np.zeros(-(-view.size // BLOCK), np.float32) for _ in range(count)] for view in views]
+
+
+def corrections_beside(views: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> list[NDArray[Any]]:
+    """For each parameter zeros of its shape and layout."""
+    return [own for (own,) in zeros_beside(views, dtype, 1)]
 
 
 def to_host(state: NDArray[Any]) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """The work list: every tensor of a step as rows of plain integers, so that a step is one call into compiled code.
 
-    addresses   int64 (tensors, 4 + states)   where p, g, each state of a tensor and then its scales, if it has some, begin; where its
-                                              blocks begin among all; its slot
+    addresses   int64 (tensors, 4 + states)   where p, g, each state of a tensor and then its scales and its correction, if it has some,
+                                              begin; where its blocks begin among all; its slot
     rows        int64 (rows, 3)               tensor, first element, number of elements
     serial      int64 (1, 2)                  all rows, for one thread: from, to (not included)
     parallel    int64 (threads, 2)            each thread's rows
@@ -68,7 +68,7 @@ class WorkList:
     params
         Dense, writeable arrays of the kernel's dtype for parameters.
     states
-        For each parameter, its state arrays: of its shape and layout, in the order of the rule; then their scales (`Kernel.held`).
+        For each parameter, its state arrays: of its shape and layout, in the order of the rule; then what else is kept (`Kernel.held`).
     labels, gradient_labels
         What to call each parameter and each gradient in an error.
     threads
@@ -114,7 +114,7 @@ class WorkList:
         sizes = [p.size for p in self.params]
         self.elements = sum(sizes)
         self._shapes = [p.shape for p in self.params]
-        per_tensor = len(kernel.columns) - 1
+        per_tensor = 1 + len(kernel.held)
         written = addresses([array for p, own in zip(self.params, self.states, strict=True) for array in (p, *own)])
         self.addresses = np.zeros((len(self.params), 1 + per_tensor + 2), np.int64)
         self.addresses[:, 0] = written[::per_tensor]
@@ -170,12 +170,12 @@ class WorkList:
 
 
 def _lengths(kernel: Kernel, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bytes of each array that a step writes: parameters, states and scales, of tensors of these sizes, a row each."""
+    """Bytes of each array that a step writes: parameters, states, scales and corrections, of tensors of these sizes, a row each."""
     found: NDArray[np.int64] = sizes * np.array([storage.itemsize for storage in (kernel.storages[0], *kernel.storages[2:])])
-    if not kernel.blocked:
-        return found
-    scales = -(-sizes // BLOCK) * np.full(len(kernel.blocked), STORAGES["float32"].itemsize)
-    return np.concatenate([found, scales], axis=1)
+    if kernel.blocked:
+        scales = -(-sizes // BLOCK) * np.full(len(kernel.blocked), STORAGES["float32"].itemsize)
+        found = np.concatenate([found, scales], axis=1)
+    return found if kernel.split is None else np.concatenate([found, sizes * np.dtype(kernel.split.dtype).itemsize], axis=1)
 
 
 def _cut(sizes: Sequence[int], parts: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

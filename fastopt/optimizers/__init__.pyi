@@ -54,6 +54,7 @@ class ADOPT(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -84,6 +85,7 @@ class AdEMAMix(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -110,6 +112,7 @@ class AdaDelta(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -138,6 +141,7 @@ class AdaGrad(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -165,6 +169,7 @@ class AdaMax(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -197,6 +202,7 @@ class Adam(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -226,6 +232,7 @@ class Adan(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -251,6 +258,7 @@ class Lion(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -277,6 +285,7 @@ class Momentum(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -305,6 +314,7 @@ class NAdam(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -335,6 +345,7 @@ class RAdam(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -368,6 +379,7 @@ class RMSProp(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -394,6 +406,7 @@ class Rprop(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -422,6 +435,7 @@ class SGD(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -447,6 +461,7 @@ class Signum(Optimizer):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -479,6 +494,7 @@ class AdamW(Adam):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -509,6 +525,7 @@ class ScheduleFreeAdamW(ScheduleFree):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...
@@ -537,6 +554,7 @@ class ScheduleFreeSGD(ScheduleFree):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None: ...

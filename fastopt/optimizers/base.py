@@ -85,11 +85,16 @@ class Optimizer(Following):
     stochastic_rounding
         Round states in bfloat16 and int8 up or down so that they are right on the average (`fastopt.storage.noise`): the noise comes of the
         element and the step, not of a generator, so results are the same bits on every backend, and a run that is resumed goes on as if it
-        had not stopped. None is True for these two. False has bfloat16 states round to nearest, and a second moment with beta2 near 1
-        stands still then: it follows gradients that become smaller no more.
+        had not stopped. True rounds parameters of bfloat16 so too, or what `master_bits=24` keeps of them; None states alone. False has
+        bfloat16 states round to nearest, and a second moment with beta2 near 1 stands still then: it follows gradients that become
+        smaller no more.
     narrow_from
         The elements from which a tensor's states are kept in `state_dtype`; those of smaller tensors stay in the compute dtype. None is
         4096 for int8 and 0 for others.
+    master_bits
+        For parameters of bfloat16: how many bits are kept of each, in it and a correction beside it (`fastopt.storage.split`). 32
+        is float32, in two halves; 24 rounds that to 16 significant bits. None keeps no correction, and updates below 1/256 of a parameter
+        are lost, unless they are rounded stochastically. See `master_params`.
     grad_dtype
         What gradients come in; None is the dtype of their parameter.
     groups
@@ -140,6 +145,7 @@ class Optimizer(Following):
         state_dtype: Any = None,
         stochastic_rounding: bool | None = None,
         narrow_from: int | None = None,
+        master_bits: int | None = None,
         grad_dtype: Any = None,
         groups: Mapping[str, Mapping[str, Any]] | None = None,
         **hyperparameters: Any,
@@ -148,7 +154,7 @@ class Optimizer(Following):
         given |= {"clip_value": clip_value, "ema_decay": ema_decay, "flush_denormals": flush_denormals}
         options: dict[str, Any] = {"max_norm": max_norm, "nonfinite": nonfinite, "backend": backend, "num_threads": num_threads}
         options |= {"state_dtype": state_dtype, "stochastic_rounding": stochastic_rounding, "narrow_from": narrow_from}
-        options |= {"grad_dtype": grad_dtype, "groups": groups}
+        options |= {"master_bits": master_bits, "grad_dtype": grad_dtype, "groups": groups}
         self._begin(params, Family.of(find(rule)), {**given, **hyperparameters}, options)
 
     def step(self, grads: Any, *, grad_scale: float = UNSCALED, max_norm: float | None = None, stream: Any = None) -> bool:

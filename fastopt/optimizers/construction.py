@@ -22,6 +22,7 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "state_dtype": ("Any", None),
     "stochastic_rounding": ("bool | None", None),
     "narrow_from": ("int | None", None),
+    "master_bits": ("int | None", None),
     "grad_dtype": ("Any", None),
     "groups": ("Mapping[str, Mapping[str, Any]] | None", None),
 }

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import layout, storage
-from fastopt.kernel import Kernel
+from fastopt.kernel import CORRECTION, Kernel
 from fastopt.storage import Storage, blocks
 from fastopt.storage.blocks import SIGNED, UNSIGNED
+from fastopt.storage.split import Split
 from fastopt.structure import Structure
 
-__all__ = ["numbers", "states"]
+__all__ = ["correction_as", "numbers", "states"]
 
 CODES = {code.dtype: code for code in (SIGNED, UNSIGNED)}
 HALF = np.uint32(0x80000000)
@@ -35,8 +36,13 @@ def states(given: Mapping[str, Any], kernels: Sequence[Kernel], own: Sequence[Se
     What cannot be read, a state that is missing or of another shape, is left as it is, for the caller to refuse.
     """
     flat = {name: structure.flatten(values, f"state_dict['state'][{name!r}]") for name, values in given.items()}
-    found: dict[str, list[Any]] = {name: list(values) for name, values in flat.items() if not name.endswith("_scale")}
+    left_out = [name for name in flat if name.endswith("_scale") or name == CORRECTION]
+    found: dict[str, list[Any]] = {name: list(values) for name, values in flat.items() if name not in left_out}
     for i, kernel in enumerate(kernels):
+        if kernel.split is not None:
+            correction, beside = own[i][kernel.held.index(CORRECTION)], flat.get(CORRECTION, [None] * len(kernels))[i]
+            taken = correction_as(kernel.split, beside, correction.shape)
+            found.setdefault(CORRECTION, [None] * len(kernels))[i] = taken
         for name, state, stored in zip(kernel.states, own[i], kernel.storages[2:], strict=False):
             value, scales = (flat.get(key, [None] * len(kernels))[i] for key in (name, f"{name}_scale"))
             if _readable(value, scales, state.shape):
@@ -45,6 +51,20 @@ def states(given: Mapping[str, Any], kernels: Sequence[Kernel], own: Sequence[Se
                 if kept is not None:
                     found.setdefault(key, [None] * len(kernels))[i] = kept
     return {name: structure.restore(values) for name, values in found.items()}
+
+
+def correction_as(split: Split, given: Any, shape: tuple[int, ...]) -> Any:
+    """A correction of another width or of none as this one: zeros for None, and of another width what the numbers come to.
+
+    What is no correction is left as it is, for the caller to refuse.
+    """
+    if given is None:
+        return np.zeros(shape, split.dtype)
+    if not isinstance(given, np.ndarray) or given.dtype.name not in ("int8", "int16") or given.dtype.name == split.dtype:
+        return given
+    if split.dtype == "int16":
+        return given.astype(np.int16) * np.int16(256)
+    return np.clip(np.rint(given / 256.0), -128, 127).astype(np.int8)
 
 
 def _readable(value: Any, scales: Any, shape: tuple[int, ...]) -> bool:

@@ -185,8 +185,8 @@ class Holding(Attributes):
         changed = list(self._shares)
         for k in which:
             changed[k] = changed[k].changed(changes, self._turn.steps)
-            for name, own in vars(self._shares[k].state).items():
-                if getattr(changed[k].state, name) != own:
+            for name, own in vars(self._shares[k].stored).items():
+                if getattr(changed[k].stored, name) != own:
                     raise ValueError(f"{name}: expected {own!r}, as the states are; received another")
         self._apply(changed)
 

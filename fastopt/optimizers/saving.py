@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from fastopt import checkpoint
-from fastopt.optimizers import shares, state_dict
+from fastopt.optimizers import masters, shares, state_dict
 from fastopt.optimizers.holding import Holding
 from fastopt.optimizers.turns import in_turn
 from fastopt.rules.entry import FLAG
@@ -51,6 +51,33 @@ class Saving(Holding):
         self._plan.settle()
         return self._structure.restore(found)
 
+    @in_turn
+    def master_params(self) -> Any:
+        """The parameters as steps compute with them, as new NumPy arrays in the structure of `params`: of float32 beside narrow ones.
+
+        Parameters of bfloat16 with their corrections (`master_bits`), of float16 and bfloat16 without any as they are. On a device this
+        waits for them.
+        """
+        found = [masters.whole(*of, self._memory) for of in zip(self._kernels, self._views, self._states, strict=True)]
+        self._plan.settle()
+        return self._structure.restore(found)
+
+    @in_turn
+    def load_master_params(self, values: Any) -> None:
+        """Takes over parameters of the dtype that steps are computed in, or of their own, in the structure of `params`; all or none.
+
+        Where there are corrections they are written too, and nothing is lost of what they keep; other narrow parameters are rounded to
+        nearest. States and counts stay as they are.
+
+        Raises TypeError or ValueError for what is of another structure, shape or dtype.
+        """
+        copies = []
+        for i, array in enumerate(self._structure.flatten(values, "values")):
+            label = self._structure.label(i, "values")
+            copies += masters.written(array, label, self._kernels[i], self._views[i], self._states[i])
+        self._plan.make(self._memory.assigning(copies))
+        self._plan.settle()
+
     def _copied(self) -> dict[str, list[Any]]:
         copies = state_dict.flat(self._kernels, self._states, self._memory)
         self._plan.settle()
@@ -64,7 +91,8 @@ class Saving(Holding):
         """Takes over what `state_dict` gave; checked as a whole before anything is written.
 
         With `convert`, states of another storage are taken over as the numbers that they stand for, in this optimizer's (`state_dtype` and
-        what goes with it stay as they are); without, they are refused.
+        what goes with it stay as they are); without, they are refused. Corrections of parameters begin at 0 where none were saved, and are
+        left out where none are kept: the parameters are as they are then (`load_master_params` writes both).
 
         Arguments are part of it: schedules that were saved go on, and a number that was saved takes a schedule's place.
 
@@ -128,7 +156,7 @@ class Saving(Holding):
 
         Raises TypeError or ValueError, with nothing changed, for a file that does not fit.
         """
-        found = checkpoint.load(path, list(self._structure.labels("params")), self._kinds())
+        found = checkpoint.load(path, list(self._structure.labels("params")), self._kinds(), FLAG.checked(convert, "convert"))
         restored = {name: self._structure.restore(values) for name, values in found["state"].items()}
         self.load_state_dict({**found, "state": restored}, convert=convert)
 

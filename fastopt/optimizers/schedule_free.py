@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastopt.optimizers import masters
 from fastopt.optimizers.base import Optimizer
 from fastopt.optimizers.turns import in_turn
 from fastopt.rules.schedule_free import SCHEDULE_FREE_ADAMW_FAMILY, SCHEDULE_FREE_SGD_FAMILY
@@ -32,10 +33,10 @@ class ScheduleFree(Optimizer):
                 raise ValueError(f"averages: expected a beta > 0, received 0 in group {k}")
             for i in share.positions:
                 compute = self._kernels[i].compute
-                y = self._memory.to_host(self._views[i])
+                y = masters.whole(self._kernels[i], self._views[i], self._states[i], self._memory)
                 z = self._memory.to_host(self._states[i][share.rule.states.index("z")]).astype(compute)
                 away = np.dtype(compute).type(1.0 - 1.0 / beta)
-                found[i] = (y.astype(compute) + away * (z - y.astype(compute))).astype(y.dtype)
+                found[i] = (y + away * (z - y)).astype(self._views[i].dtype)
         return self._structure.restore(found)
 
 

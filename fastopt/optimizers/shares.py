@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 
 from fastopt import layout, storage
-from fastopt.kernel import Kernel, kernel_of
+from fastopt.kernel import CORRECTION, Kernel, kernel_of
 from fastopt.memory import Memory
 from fastopt.optimizers import scheduled
 from fastopt.rules.entry import COPY, Rule
 from fastopt.rules.family import Family, Settled
 from fastopt.settings import Settings
-from fastopt.storage import Storage, blocks
-from fastopt.storage import states as of_states
-from fastopt.storage.states import StateStorage
+from fastopt.storage import STORAGES, Storage, blocks, choice
+from fastopt.storage.choice import Choice
+from fastopt.storage.split import joined
 from fastopt.structure import Structure
 
 __all__ = ["STORAGE", "Share", "kernels", "share_of", "states", "taken"]
 
-STORAGE = (*of_states.ARGUMENTS, "grad_dtype")
-"""The arguments that say how states and gradients lie in memory, which no family knows of."""
+STORAGE = (*choice.ARGUMENTS, "grad_dtype")
+"""The arguments that say how parameters, states and gradients lie in memory, which no family knows of."""
 
 
 @dataclass(slots=True)
@@ -37,15 +37,15 @@ class Share:
         Of its arrays among all.
     settled
         Its arguments and what they come to; the learning rate may have been set since, in its settings.
-    state, gradient
-        How states and gradients lie in memory; None for the gradient that lies as its parameter does.
+    stored, gradient
+        How parameters and states lie in memory, and gradients; None for the gradient that lies as its parameter does.
     schedules
         Of the arguments that have one by name (`fastopt.optimizers.scheduled`). What is settled for them is of the step that was made last.
     """
 
     positions: list[int]
     settled: Settled
-    state: StateStorage
+    stored: Choice
     gradient: Storage | None
     schedules: dict[str, Any] = field(default_factory=dict)
 
@@ -67,7 +67,7 @@ class Share:
     @property
     def values(self) -> dict[str, Any]:
         """Every argument by its name, as it was given: a schedule where there is one."""
-        storages = {**vars(self.state), "grad_dtype": None if self.gradient is None else self.gradient.name}
+        storages = {**vars(self.stored), "grad_dtype": None if self.gradient is None else self.gradient.name}
         return {**self.settled.values, "lr": self.settings.lr, **storages, **self.schedules}
 
     def value_at(self, name: str, steps: int) -> Any:
@@ -105,18 +105,18 @@ class Share:
 def taken(positions: list[int], given: Mapping[str, Any], family: Family, settle: Callable[..., Settled], steps: int) -> Share:
     """A group of these arguments, checked, for the step after so many; `settle` takes all but those of storage."""
     own = dict(given)
-    state = of_states.taken(*(own.pop(name, None) for name in of_states.ARGUMENTS))
+    stored = choice.taken(*(own.pop(name, None) for name in choice.ARGUMENTS))
     named = own.pop("grad_dtype", None)
     gradient = None if named is None else storage.find(named, "grad_dtype")
     schedules = scheduled.among(own, family)
     if not schedules:
-        return Share(positions, settle(own), state, gradient)
+        return Share(positions, settle(own), stored, gradient)
     now = scheduled.values_at(schedules, steps, family)
     settled = settle({**own, **now}, standing=scheduled.standing(now, family))
     for name, given in schedules.items():
         if name in settled.rule.initial_values.values():
             raise ValueError(f"{name}: expected a number, as a state begins with it, received {given!r}")
-    return Share(positions, settled, state, gradient, schedules)
+    return Share(positions, settled, stored, gradient, schedules)
 
 
 def share_of(shares: Sequence[Share], count: int) -> list[int]:
@@ -133,7 +133,7 @@ def kernels(shares: Sequence[Share], views: Sequence[Any], structure: Structure)
     found: dict[int, Kernel] = {}
     for share in shares:
         alike: dict[tuple[np.dtype[Any], bool], Kernel] = {}
-        least = share.state.least
+        least = share.stored.least
         for i in share.positions:
             view = views[i]
             key = view.dtype, view.size < least
@@ -142,18 +142,19 @@ def kernels(shares: Sequence[Share], views: Sequence[Any], structure: Structure)
             found[i] = alike[key]
             if found[i].blocked:
                 _lies_in_c_order(view, partial(structure.label, i, "params"))
+        share.stored.refuse_together([STORAGES[dtype.name] for dtype in dict.fromkeys(dtype for dtype, _ in alike)])
     return [found[i] for i in range(len(views))]
 
 
 def _kernel(share: Share, own: Storage, size: int, label: Callable[[], str]) -> Kernel:
-    share.state.refuse(own, label)
+    share.stored.refuse(own, label)
     gradient = own if share.gradient is None else share.gradient
     if gradient.compute != own.compute:
         raise ValueError(
             f"grad_dtype: expected one that is computed with in {own.compute}, as {label()} of {own.name} is, received {gradient.name}"
         )
-    states = tuple(state.name for state in share.state.of(share.rule, own, size))
-    return kernel_of(share.rule, share.settings.stages, own.name, gradient.name, states)
+    states = tuple(state.name for state in share.stored.of(share.rule, own, size))
+    return kernel_of(share.rule, share.settings.stages, share.stored.of_parameter(own).name, gradient.name, states)
 
 
 def _lies_in_c_order(view: Any, label: Callable[[], str]) -> None:
@@ -175,7 +176,7 @@ def _storage(view: Any) -> Storage:
 def states(
     share: Share, views: Sequence[Any], kernels: Sequence[Kernel], memory: Memory, before: Sequence[Mapping[str, Any]] = ()
 ) -> list[tuple[Any, ...]]:
-    """The states and scales of these arrays of a group (`Kernel.held`), of their initial values; those that were there before stay."""
+    """What is held for these arrays of a group (`Kernel.held`), of its initial value; what was there before stays."""
     made: list[dict[str, Any]] = [dict(own) for own in before] or [{} for _ in views]
     alike: dict[Kernel, list[int]] = {}
     for k, kernel in enumerate(kernels):
@@ -191,7 +192,10 @@ def states(
         for dtype, names in by_dtype.items():
             for k, own in zip(places, memory.zeros_beside(some, dtype, len(names)), strict=True):
                 made[k].update(zip(names, own, strict=True))
-        scales = [name for name in missing if name not in stored]
+        if kernel.split is not None and CORRECTION in missing:
+            for k, own in zip(places, memory.corrections_beside(some, np.dtype(kernel.split.dtype)), strict=True):
+                made[k][CORRECTION] = own
+        scales = [name for name in missing if name not in stored and name != CORRECTION]
         if scales:
             for k, own in zip(places, memory.scales_beside(some, len(scales)), strict=True):
                 made[k].update(zip(scales, own, strict=True))
@@ -199,18 +203,20 @@ def states(
             value = COPY if name in kernel.stages.states else share.rule.initial(name, share.settings.hyperparameters)
             if value != 0.0:
                 for k in places:
-                    _fill(made[k], name, stored[name], value, views[k], memory)
+                    _fill(made[k], name, kernel, value, views[k], memory)
     return [tuple(map(own.__getitem__, kernel.held)) for own, kernel in zip(made, kernels, strict=True)]
 
 
-def _fill(own: Mapping[str, Any], name: str, stored: Storage, value: Any, view: Any, memory: Memory) -> None:
-    state = own[name]
+def _fill(own: Mapping[str, Any], name: str, kernel: Kernel, value: Any, view: Any, memory: Memory) -> None:
+    state, stored = own[name], kernel.storages[2 + kernel.states.index(name)]
     if stored.code is not None:
         numbers = np.full(view.size, value, np.float32)
         codes, scales = blocks.encode(stored.code, numbers, np.zeros(view.size, np.uint32))
         memory.assign(own[f"{name}_scale"], scales)
         memory.assign(state, codes.reshape(view.shape))  # they are all the same
     elif value is COPY:
-        memory.assign(state, memory.to_host(view).astype(state.dtype))
+        parameter = memory.to_host(view)
+        whole = parameter if kernel.split is None else joined(kernel.split, parameter, memory.to_host(own[CORRECTION]))
+        memory.assign(state, whole.astype(state.dtype))
     else:
         memory.assign(state, np.full(view.shape, value, state.dtype))

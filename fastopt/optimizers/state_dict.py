@@ -29,7 +29,7 @@ KEYS = ("steps", "groups", "slots", "state")
 LATER = {"clip_value": None, "ema_decay": None, "flush_denormals": False}
 """Arguments that every group has, and what those come to that were saved before there were any."""
 
-ADDED = ("stochastic_rounding", "narrow_from")
+ADDED = ("stochastic_rounding", "narrow_from", "master_bits")
 """Arguments of storage that came later: what was saved before has those of whoever takes it over."""
 
 MOST_STEPS = 2**62

@@ -8,13 +8,14 @@ A number that is too large becomes an infinity, as IEEE says, and a NaN stays on
 still whose changes are below half a unit in the last place: a second moment in bfloat16 follows its gradients at beta2 = 0.95, and does
 not at 0.999. So states are rounded stochastically where they are narrow (`fastopt.storage.noise`), unless they are asked not to be.
 
-`STORAGES` are those of arrays that users have, by their dtype; `OF_STATES` are those that only states are kept in, and which one
-a state takes is told by `fastopt.storage.states`.
+`STORAGES` are those of arrays that users have, by their dtype. `OF_STATES` are those that only states are kept in, and which one
+a state takes is told by `fastopt.storage.choice`; `OF_PARAMETERS` are those of bfloat16 parameters that something more is done for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import ChainMap
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -25,8 +26,9 @@ from numpy.typing import NDArray
 
 from fastopt.storage.bits import BitText, converted, parse, plus, times
 from fastopt.storage.blocks import SIGNED, UNSIGNED, Code
+from fastopt.storage.split import SPLIT24, SPLIT24_DRAWN, SPLIT32, Split
 
-__all__ = ["OF_STATES", "STORAGES", "Storage", "find", "of"]
+__all__ = ["EVERY", "OF_PARAMETERS", "OF_STATES", "STORAGES", "Storage", "find", "of"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Storage:
         Whether it rounds stochastically: `store` takes an element's noise too (`fastopt.storage.noise`).
     code
         For storage by blocks (`fastopt.storage.blocks`), whose `load` and `store` are the code's.
+    split
+        For parameters with a correction beside them (`fastopt.storage.split`), whose `load` and `store` are the split's.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Storage:
     kind: str | None = None
     draws: bool = False
     code: Code | None = None
+    split: Split | None = None
 
     @property
     def compute(self) -> str:
@@ -156,6 +161,25 @@ OF_STATES: dict[str, Storage] = {
     )
 }
 """Those that states alone are kept in."""
+
+
+def _of_parameters(name: str, split: Split, draws: bool = False) -> Storage:
+    return Storage(name, 2, split.load, split.store, module="ml_dtypes", kind="bfloat16", draws=draws, split=split)
+
+
+OF_PARAMETERS: dict[str, Storage] = {
+    storage.name: storage
+    for storage in (
+        OF_STATES["drawn_bfloat16"],
+        _of_parameters("split32", SPLIT32),
+        _of_parameters("split24", SPLIT24),
+        _of_parameters("drawn_split24", SPLIT24_DRAWN, draws=True),
+    )
+}
+"""Those of bfloat16 parameters that are rounded stochastically, or have a correction."""
+
+EVERY: Mapping[str, Storage] = ChainMap(STORAGES, OF_STATES, OF_PARAMETERS)
+"""All of them, by name; one that is entered among the others later is here too."""
 
 _by_dtype: dict[np.dtype[Any], Storage | None] = {np.dtype(name): storage for name, storage in STORAGES.items() if storage.module is None}
 

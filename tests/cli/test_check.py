@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -23,6 +24,9 @@ def test_a_row_for_the_rule_all_zero(capsys: pytest.CaptureFixture[str]) -> None
     assert len(others) == 2 + 3, "each narrow storage alone, and each in each place"
     assert {line.split()[k].strip(",") for line in others for k in range(3)} == {"float32", "float16", "bfloat16"}
     assert all(set(line.split()[4::2]) == {"0"} for line in others)
+    masters = [line for line in output.splitlines() if line.startswith(("master_bits", "stochastic_rounding"))]
+    assert len(masters) == 4
+    assert [set(re.findall(r"(?:numba|cython) (\S+)", line)) for line in masters] == [{"0"}] * 4
     assert "all 0" in output
 
 

@@ -63,6 +63,22 @@ def test_states_by_blocks_are_refused() -> None:
     small.step(from_host(np.ones(5, np.float32)))
 
 
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+def test_parameters_that_are_drawn(rule: str) -> None:
+    params, host, optimizers, rng = pair(("bfloat16", "bfloat16", "bfloat16"), rule, stochastic_rounding=True)
+    for step in range(3):
+        gradients = arrays_of(LENGTHS, "bfloat16", rng, special=step == 0)
+        optimizers[0].step([from_host(g, offset=step * g.itemsize) for g in gradients])
+        optimizers[1].step(gradients)
+    assert sum(differing(to_host(p), q) for p, q in zip(params, host, strict=True)) == 0
+
+
+def test_corrections_are_refused() -> None:
+    p = from_host(np.ones(9, STORAGES["bfloat16"].dtype))
+    with pytest.raises(ValueError, match=r"^master_bits: expected None for arrays on a device"):
+        fastopt.Adam(p, master_bits=32)
+
+
 def test_a_gradient_of_another_storage_is_refused() -> None:
     p = from_host(np.ones(4, STORAGES["bfloat16"].dtype))
     with pytest.raises(TypeError, match=r"^grads: expected dtype bfloat16 like params, received float16$"):

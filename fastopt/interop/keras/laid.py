@@ -21,7 +21,7 @@ from fastopt.plan import Plan
 from fastopt.rules.domain import NON_NEGATIVE
 from fastopt.rules.family import Settled
 from fastopt.slots import Slot
-from fastopt.storage.states import StateStorage
+from fastopt.storage.choice import Choice
 from fastopt.structure import Structure
 from fastopt.uninterrupted import uninterrupted
 
@@ -149,7 +149,7 @@ class Laid:
             for k in positions:
                 by_dtype.setdefault(self.views[k].dtype, []).append(k)
             # Keras keeps states in their variable's own dtype
-            found += [Share(some, own, StateStorage(dtype.name, False), None) for dtype, some in by_dtype.items()]
+            found += [Share(some, own, Choice(dtype.name, False), None) for dtype, some in by_dtype.items()]
         return found
 
     def stands(self) -> bool:

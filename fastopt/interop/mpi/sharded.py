@@ -117,8 +117,8 @@ class Sharded(Saving):
             )
         if any(kernel.draws for kernel in made._kernels):
             raise ValueError(
-                "state_dtype: expected states that are not rounded stochastically, as the noise of an element is that of its place among "
-                "all, and not in a rank's part; bfloat16 with stochastic_rounding=False, float16 and float32 are not"
+                "state_dtype: expected states and parameters that are not rounded stochastically, as the noise of an element is that of "
+                "its place among all, and not in a rank's part; bfloat16 with stochastic_rounding=False, float16 and float32 are not"
             )
         return made
 

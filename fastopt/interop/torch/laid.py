@@ -26,7 +26,7 @@ from fastopt.plan import Plan
 from fastopt.rules.domain import NON_NEGATIVE
 from fastopt.rules.family import Settled
 from fastopt.slots import Slot
-from fastopt.storage.states import StateStorage
+from fastopt.storage.choice import Choice
 from fastopt.structure import Structure
 from fastopt.uninterrupted import uninterrupted
 
@@ -103,7 +103,7 @@ def check(kind: Kind, group: Group, own: Own, arguments: MutableMapping[str, Any
 
 
 def _share(positions: list[int], settled: Settled, own: Own) -> Share:
-    return Share(positions, settled, StateStorage(own.state_dtype), None)
+    return Share(positions, settled, Choice(own.state_dtype), None)
 
 
 class CountedPlan(Plan):

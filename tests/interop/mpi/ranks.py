@@ -188,11 +188,12 @@ def narrow_gradients_and_states(folder: Path) -> None:
     except ImportError:
         return
     dtypes = dict.fromkeys(SHAPES, "bfloat16")
-    ours, theirs = pair(fastopt.Adam, functools.partial(values, 0, dtypes))
-    for k in range(2):
-        ours.step(gradients(k, RANK, dtypes=dtypes))
-        theirs.step(summed(k, dtypes=dtypes))
-    same(ours, theirs)
+    for bits in (None, 32, 24):
+        ours, theirs = pair(fastopt.Adam, functools.partial(values, 0, dtypes), master_bits=bits)
+        for k in range(2):
+            ours.step(gradients(k, RANK, dtypes=dtypes))
+            theirs.step(summed(k, dtypes=dtypes))
+        same(ours, theirs)
 
 
 @together
@@ -332,7 +333,7 @@ def what_is_wrong_on_one_rank_is_so_for_all(folder: Path) -> None:
         Sharded((lambda params: fastopt.Adam(ones)) if odd else fastopt.Adam, ones.copy(), COMM)
     with wrong(ValueError, "bucket_bytes: expected an integer >= 1, received 0"):
         Sharded(fastopt.Adam, ones, COMM, bucket_bytes=0 if odd else 10)
-    with everywhere(ValueError, "state_dtype: expected states that are not rounded stochastically"):
+    with everywhere(ValueError, "state_dtype: expected states and parameters that are not rounded stochastically"):
         Sharded(fastopt.Adam, np.ones(9000, np.float32), COMM, state_dtype="int8", narrow_from=0)
     ours, theirs = pair(max_norm=1.0)
     good = gradients(0, RANK)

@@ -11,7 +11,7 @@ import fastopt
 from fastopt.optimizers.converted import numbers
 from fastopt.rules.entry import RULES
 from fastopt.storage import STORAGES
-from fastopt.storage.states import StateStorage, taken
+from fastopt.storage.choice import Choice, taken
 
 pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
 
@@ -27,7 +27,7 @@ def held(optimizer: Any) -> dict[str, Array]:
 
 def test_which_storage_a_state_has() -> None:
     def of(rule: str, size: int, *arguments: Any) -> list[str]:
-        return [storage.name for storage in taken(*arguments).of(RULES[rule], SINGLE, size)]
+        return [storage.name for storage in taken(*arguments, None).of(RULES[rule], SINGLE, size)]
 
     assert of("adam", 10_000, "int8", None, None) == ["signed8", "unsigned8"]
     assert of("adam", 4095, "int8", None, None) == ["float32", "float32"]
@@ -53,7 +53,7 @@ def test_which_storage_a_state_has() -> None:
 )
 def test_arguments_that_are_refused(given: tuple[Any, ...], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
-        fastopt.Adam(np.ones(3, np.float32), **dict(zip(vars(StateStorage()), given, strict=True)))
+        fastopt.Adam(np.ones(3, np.float32), **dict(zip(vars(Choice()), given, strict=False)))
 
 
 def test_int8_beside_float64_is_refused() -> None:

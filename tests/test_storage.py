@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import fastopt
 from fastopt import storage
 from fastopt.backends import cython_backend, cython_build, cython_source
-from fastopt.crosscheck import cases, compare
+from fastopt.crosscheck import cases, compare, master_cases
 from fastopt.kernel import kernel_of
 from fastopt.rules.entry import RULES
 from fastopt.stages import COUPLED
@@ -132,6 +133,23 @@ def all_at_once(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return cython_build.build_module("fastopt_all_storages", source, tmp_path_factory.mktemp("kernels"), cython_backend.isa())
 
 
+@pytest.fixture
+def compiled(launching: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The backend of a launching; cython takes its kernels from the module of all of them."""
+    if launching == "cython":
+        module = request.getfixturevalue("all_at_once")
+        monkeypatch.setattr(cython_backend, "_compiled_now", lambda rule, storages: module)
+    return launching
+
+
+def all_agree(rule: Any, backend: str, parameter: str, gradient: str, state: str, options: dict[str, Any]) -> None:
+    """By threads, in groups, without some gradients, and with values of note."""
+    for case in master_cases(rule, options):
+        own = partial(compare, rule, backend, parameter, case, gradient=gradient, state=state)
+        assert own(num_threads=2) == 0
+        assert own(num_threads=1, special=True, seed=1) == 0
+
+
 @pytest.mark.usefixtures("threads_for_all_sizes")
 @pytest.mark.parametrize(
     ("launching", "storages"),
@@ -142,16 +160,11 @@ def all_at_once(tmp_path_factory: pytest.TempPathFactory) -> Any:
     ],
     indirect=["launching"],
 )
-def test_combinations_have_the_reference_s_bits(
-    storages: tuple[str, str, str], launching: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_combinations_have_the_reference_s_bits(storages: tuple[str, str, str], compiled: str) -> None:
     rule = RULES["momentum"]
-    if launching == "cython":
-        module = request.getfixturevalue("all_at_once")
-        monkeypatch.setattr(cython_backend, "_compiled_now", lambda rule, storages: module)
     case = cases(rule)[1]
     nearest = dataclasses.replace(case, options={**case.options, "stochastic_rounding": False}) if storages[2] == "bfloat16" else case
-    assert compare(rule, launching, storages[0], nearest, gradient=storages[1], state=storages[2], num_threads=2, special=True) == 0
+    assert compare(rule, compiled, storages[0], nearest, gradient=storages[1], state=storages[2], num_threads=2, special=True) == 0
 
 
 @pytest.mark.usefixtures("threads_for_all_sizes")
@@ -164,16 +177,8 @@ def test_combinations_have_the_reference_s_bits(
     ],
     indirect=["launching"],
 )
-def test_storages_of_states_have_the_reference_s_bits(
-    name: str, asked: tuple[str, str, str], launching: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rule = RULES[name]
-    if launching == "cython":
-        module = request.getfixturevalue("all_at_once")
-        monkeypatch.setattr(cython_backend, "_compiled_now", lambda rule, storages: module)
-    for case in cases(rule)[1], cases(rule)[4]:
-        assert compare(rule, launching, asked[0], case, gradient=asked[1], state=asked[2], num_threads=2) == 0
-        assert compare(rule, launching, asked[0], case, gradient=asked[1], state=asked[2], num_threads=1, special=True, seed=1) == 0
+def test_storages_of_states_have_the_reference_s_bits(name: str, asked: tuple[str, str, str], compiled: str) -> None:
+    all_agree(RULES[name], compiled, *asked, {})
 
 
 @pytest.mark.usefixtures("threads_for_all_sizes")
@@ -187,22 +192,9 @@ def test_storages_of_states_have_the_reference_s_bits(
     indirect=["launching"],
 )
 def test_storages_of_parameters_have_the_reference_s_bits(
-    name: str,
-    gradient: str,
-    state: str,
-    options: dict[str, Any],
-    launching: str,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, gradient: str, state: str, options: dict[str, Any], compiled: str
 ) -> None:
-    rule = RULES[name]
-    if launching == "cython":
-        module = request.getfixturevalue("all_at_once")
-        monkeypatch.setattr(cython_backend, "_compiled_now", lambda rule, storages: module)
-    for case in cases(rule)[1], cases(rule)[4]:
-        asked = dataclasses.replace(case, options={**case.options, **options})
-        assert compare(rule, launching, "bfloat16", asked, gradient=gradient, state=state, num_threads=2) == 0
-        assert compare(rule, launching, "bfloat16", asked, gradient=gradient, state=state, num_threads=1, special=True, seed=1) == 0
+    all_agree(RULES[name], compiled, "bfloat16", gradient, state, options)
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.name) for rule in RULES.values() if is_first_of_its_kind(rule)])

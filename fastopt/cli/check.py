@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 
@@ -76,7 +75,9 @@ def run(options: argparse.Namespace) -> int:
             # here too cython compiles one, which has all that the others have: a correction that is drawn
             columns = [(backend, ("bfloat16", "bfloat16", "int8")) for backend in hosts if backend != "cython" or len(asked) == 2]
             own = ", ".join(f"{name}={value}" for name, value in asked.items())
-            worst = max(worst, _table([(rule, own)], columns, head=False, cases=partial(_master_cases, asked)))
+            worst = max(
+                worst, _table([(rule, own)], columns, head=False, cases=lambda rule, *_, asked=asked: crosscheck.master_cases(rule, asked))
+            )
     if checked:
         rule = next((rule for rule in rules if rule.states), rules[0])
         print(f"\nEvery stage that a kernel has only when asked to, with {rule.name}; what is run is compiled now\n")
@@ -112,11 +113,6 @@ def _cases(rule: Rule, backend: str, storages: tuple[str, ...]) -> list[crossche
     if not any(narrow) or (backend == "cython" and storages in AHEAD_BY_ARGUMENT):
         return every
     return [case for case in every if case.coupled == narrow[0]]
-
-
-def _master_cases(asked: dict[str, Any], rule: Rule, backend: str, storages: tuple[str, ...]) -> list[crosscheck.Case]:
-    """Those with a correction or drawn parameters; states by blocks are of no rule that has none."""
-    return crosscheck.master_cases(rule, asked)
 
 
 def _table(rows: list[tuple[Rule, str]], columns: Sequence[tuple[str, tuple[str, ...]]], head: bool = True, cases: Cases = _cases) -> int:

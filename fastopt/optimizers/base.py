@@ -94,7 +94,8 @@ class Optimizer(Following):
     master_bits
         For parameters of bfloat16: how many bits are kept of each, in it and a correction beside it (`fastopt.storage.split`). 32
         is float32, in two halves; 24 rounds that to 16 significant bits. None keeps no correction, and updates below 1/256 of a parameter
-        are lost, unless they are rounded stochastically. See `master_params`.
+        are lost, unless they are rounded stochastically. See `master_params`, and `load_master_params`: whoever writes to the arrays
+        instead leaves the corrections as they are, up to half a unit in the parameter's last place.
     grad_dtype
         What gradients come in; None is the dtype of their parameter.
     groups

@@ -9,6 +9,9 @@ correction, which is what the rest of the pattern comes to, has a sign and fits 
 Every pattern of a float32 goes there and back, apart from NaN: it stays one, and has the parameter be one too, which leaves it fewer
 patterns than float32 has for it. A number beyond bfloat16's largest is an infinity in the parameter alone.
 
+Who writes to the parameter and leaves the correction is half a unit off at the most. A zero has no correction below it (0 - 1 is a NaN's
+pattern), and none is split so: of one that was written over what was negative, the sign is left out.
+
 The texts are in the language of `fastopt.storage.bits`; `joined` and `parted` state the same once more in NumPy, and are the oracle.
 """
 
@@ -50,7 +53,8 @@ class Split:
 
 
 def _load32(bits: int, correction: int) -> int:
-    return (bits << 16) + correction
+    own = correction if (bits & 0x7FFF) > 0 else correction & 0x7FFF
+    return (bits << 16) + own
 
 
 def _store32(bits: int) -> int:
@@ -62,7 +66,8 @@ def _rest32(bits: int) -> int:
 
 
 def _load24(bits: int, correction: int) -> int:
-    return ((bits << 8) + correction) << 8
+    own = correction if (bits & 0x7FFF) > 0 else correction & 0x7F
+    return ((bits << 8) + own) << 8
 
 
 def _store24(bits: int) -> int:
@@ -93,7 +98,9 @@ SPLIT24_DRAWN = Split(24, "int8", _load24, _draw24, _drawn_rest24)
 def joined(split: Split, parameters: Array, corrections: Array) -> Array:
     """The float32 numbers that bfloat16 parameters and their corrections stand for."""
     unit = 2 ** (32 - split.bits)
-    patterns = parameters.view(np.uint16).astype(np.int64) * 2**16 + corrections.astype(np.int64) * unit
+    upper, wide = parameters.view(np.uint16).astype(np.int64), corrections.astype(np.int64)
+    own = np.where(upper % 2**15 == 0, wide % 2 ** (split.bits - 17), wide)
+    patterns = upper * 2**16 + own * unit
     found: Array = (patterns % 2**32).astype(np.uint32).view(np.float32)
     return found
 

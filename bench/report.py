@@ -49,6 +49,14 @@ saving and loading the state, in memory and in a file (fastopt's is on the disk 
 system). The last column says how many times longer than the first contender of its call each other one takes; below 1 it is faster.
 
 {calls}
+## Stages of a step
+
+Adam with what else a training step asks of it, each in the pass that steps, or in one that looks at gradients before it. *All of them* are
+unscaling, clipping by the global norm, decoupled decay, a moving average of the parameters and gradients left as 0; PyTorch does the same
+in calls of its own, each of which goes over its arrays once more. The last column is the time beside the first row's, over the bytes
+beside the first row's: 1 where a stage costs its bytes and nothing else.
+
+{stages}
 ## Behind other libraries' interfaces
 
 Each library's own class and the drop-in of its interface, doing the same work: a step alone, or a whole training step, with forward and
@@ -101,6 +109,7 @@ def write(record_path: Path, folder: Path) -> Path:
             steps=tables.steps(record),
             between=tables.between(record),
             calls=tables.calls(record),
+            stages=tables.stages(record),
             drop_ins=tables.drop_ins(record),
             training=tables.training(record),
             first_steps=tables.first_steps(record),

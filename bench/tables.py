@@ -11,7 +11,7 @@ from .markdown import NONE, bytes_of, mark, or_none, table, time_of, timing
 from .ours import REFERENCE, ordered
 from .records import Record, Row, ratio
 
-__all__ = ["between", "calls", "distance_of", "drop_ins", "every_step", "first_steps", "machine", "peers", "steps", "training"]
+__all__ = ["between", "calls", "distance_of", "drop_ins", "every_step", "first_steps", "machine", "peers", "stages", "steps", "training"]
 
 IN_BETWEEN = ("in a loop", "after a rest", "20 from a rest", "between products")
 """What goes before a step; a contender of `bench.test_between` is named by who makes it and this."""
@@ -140,6 +140,23 @@ def between(record: Record) -> str:
 def calls(record: Record) -> str:
     """What is not the kernel's: functional steps, building an optimizer, a step of next to nothing, two dtypes, checkpoints."""
     return markdown.calls(["call", "", "time", "times the first's"], record.group("calls"), lambda row: [row["label"]])
+
+
+def stages(record: Record) -> str:
+    """What each stage of a step costs, beside what its bytes say."""
+    body = []
+    rows = record.group("stages")
+    for row in rows:
+        plain = row.subject
+        for name in row.seconds:
+            moved = row["bytes"].get(name)
+            times = ratio(row.seconds[name], row.seconds[plain])
+            of_bytes = "-"
+            if moved is not None:
+                of_bytes = f"{times.median * row['bytes'][plain] / moved:.2f}"
+            cells = [row["label"], name, "-" if moved is None else f"{moved:g}", time_of(row.median(name)) + mark(row, name)]
+            body.append([*cells, "1" if name == plain else str(times), of_bytes])
+    return or_none(["parameters", "", "bytes a parameter", "time", "times the first's", "of what its bytes say"], body)
 
 
 def drop_ins(record: Record) -> str:

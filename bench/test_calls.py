@@ -35,6 +35,7 @@ BESIDE = [PEER] if PEER not in absent() else []
 IN_FILES = ["fastopt, in a file"] if find_spec("safetensors") else []
 CHECKPOINTS = ["fastopt, in memory", *IN_FILES, *(f"{peer}, in a file" for peer in BESIDE)]
 BFLOAT16 = ("bfloat16 parameters", "bfloat16 parameters, master_bits=32")
+ACCUMULATE = "accumulate=2, a call"
 OPTIONS = [
     "no option",
     "a new lr each step",
@@ -43,16 +44,21 @@ OPTIONS = [
     "max_norm",
     "clip_value",
     "ema_decay",
+    "zero_grads",
     "two groups",
     "half without",
     "bfloat16 states",
     "int8 states",
+    ACCUMULATE,
     *(BFLOAT16 if find_spec("ml_dtypes") else ()),
 ]
 SCHEDULES = ["a fixed lr", "a new lr each step", "an lr schedule", "lr and a beta", *(f"{peer}, its scheduler" for peer in BESIDE)]
 FLUSHED = "flush_denormals"
 FADED = [f"{kind} states{ending}" for ending in ("", f", {FLUSHED}") for kind in ("normal", "denormal")]
 MIXED = ["float32 and float64", "all float32", "all float64", "two optimizers"]
+
+SLOW = (0.9999, 0.999)
+"""Betas with which states of gradients that are 0 do not become denormal while they are measured."""
 
 HALF = 10_000
 """Steps from a schedule's highest value to its lowest."""
@@ -199,6 +205,8 @@ def _with_option(name: str, sizes: list[int], threads: int) -> Callable[[], obje
         "max_norm": {"max_norm": 1.0},
         "clip_value": {"clip_value": 1.0},
         "ema_decay": {"ema_decay": 0.999},
+        "zero_grads": {"zero_grads": True, "betas": SLOW},
+        ACCUMULATE: {"accumulate": 2},
         "bfloat16 states": {"state_dtype": "bfloat16"},
         "int8 states": {"state_dtype": "int8", "narrow_from": 0},
         BFLOAT16[1]: {"master_bits": 32},

@@ -1,7 +1,7 @@
 """Every backend against the oracle, in units in the last place (ULP): what `fastopt check` prints and the tests assert.
 
 Each comparison makes a few steps, on several tensors at once, with a learning rate that changes on the way, and then
-looks at every parameter and every state element by element.
+looks at every parameter, every state and every gradient element by element.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 AWKWARD_LENGTHS = (0, 1, 3, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 256, 257, 1023, 1024, 1025)
 """Around every vector width, unroll factor and block, with room for a scalar tail before and after."""
 
-STAGES: dict[str, Any] = {"clip_value": 0.8, "ema_decay": 0.93, "flush_denormals": True}
+STAGES: dict[str, Any] = {"clip_value": 0.8, "ema_decay": 0.93, "flush_denormals": True, "zero_grads": True}
 """Arguments that ask for every stage that a kernel does not have otherwise."""
 
 MASTERS: tuple[dict[str, Any], ...] = (
@@ -167,14 +167,16 @@ def compare(
     special: bool = False,
     seed: int = 0,
 ) -> int:
-    """The largest distance in ULP between a backend and the oracle, over parameters, states and norms, after some steps.
+    """The largest distance in ULP between a backend and the oracle, over parameters, states, norms, and what is left
+    of the gradients, after some steps.
 
     `dtype` is that of the parameters; `gradient` and `state`, if given, are those of gradients and states.
     """
     own_dtype, gradient_dtype = (storage.find(name, "dtype").dtype for name in (dtype, dtype if gradient is None else gradient))
     rng = np.random.default_rng(seed)
     start = awkward_arrays(lengths, own_dtype, rng, special)
-    optimizers, params, norms = [], [], []
+    optimizers, params = [], []
+    beside: list[tuple[Array, ...]] = []
     for name, threads in ((backend, num_threads), ("numpy", None)):
         own = awkward_arrays(lengths, own_dtype, np.random.default_rng(1), False)
         for p, values in zip(own, start, strict=True):
@@ -185,18 +187,20 @@ def compare(
         given = [{"params": params[-1][::2]}, {"params": params[-1][1::2], "lr": 0.02}] if case.grouped else params[-1]
         optimizers.append(Optimizer(given, rule, 0.01, **options))
     for step in range(steps):
-        gradients: list[Any] = awkward_arrays(lengths, gradient_dtype, rng, special)
+        gradients = awkward_arrays(lengths, gradient_dtype, rng, special)
+        taken: list[list[Any]] = []
         for optimizer in optimizers:
             optimizer.groups[0].lr = 0.01 / (1 + step)
-            placed = _placed(gradients, optimizer.backend)
+            placed = _placed(_copies(gradients), optimizer.backend)
+            taken.append(placed)
             if case.grouped:
                 placed = [None if step and (i + step) % 3 == 0 else g for i, g in enumerate(placed)]
                 optimizer.step([placed[::2], placed[1::2]], grad_scale=case.grad_scale)
             else:
                 optimizer.step(placed, grad_scale=case.grad_scale)
-        norms.append([np.array(np.nan if o.grad_norm is None else o.grad_norm) for o in optimizers])
-    pairs = [*_pairs(params, optimizers), *((a, b) for a, b in norms)]
-    return max(ulp_distance(a, b) for a, b in pairs)
+        beside += zip(*([_fetched(g) for g in own] for own in taken), strict=True)
+        beside.append(tuple(np.array(np.nan if o.grad_norm is None else o.grad_norm) for o in optimizers))
+    return max(ulp_distance(a, b) for a, b in (*_pairs(params, optimizers), *beside))
 
 
 def _placed(arrays: list[Array], backend: str) -> list[Any]:
@@ -209,13 +213,24 @@ def _placed(arrays: list[Array], backend: str) -> list[Any]:
 
 
 def _pairs(params: list[list[Any]], optimizers: list[Optimizer]) -> Iterator[tuple[Array, Array]]:
-    yield from zip(*([p if isinstance(p, np.ndarray) else _fetched(p) for p in own] for own in params), strict=True)
+    yield from zip(*([_fetched(p) for p in own] for own in params), strict=True)
     states = [optimizer.flat_state() for optimizer in optimizers]
     for name in states[0]:
         yield from zip(states[0][name], states[1][name], strict=True)
 
 
+def _copies(arrays: Sequence[Array]) -> list[Array]:
+    """Copies that lie as `awkward_arrays` lets them lie."""
+    copies = []
+    for i, array in enumerate(arrays):
+        copies.append(np.empty(array.size + 16, array.dtype)[i % 16 :][: array.size])
+        copies[-1][...] = array
+    return copies
+
+
 def _fetched(array: Any) -> Array:
+    if isinstance(array, np.ndarray):
+        return array
     from fastopt.cuda.memory import to_host
 
     return to_host(array)

@@ -51,6 +51,7 @@ def apply(
     clip_value: float | None = None,
     ema_decay: float | None = None,
     flush_denormals: bool = False,
+    zero_grads: bool = False,
     grad_scale: float = UNSCALED,
     backend: str = "auto",
     num_threads: int | None = None,
@@ -60,9 +61,9 @@ def apply(
     """One step of a rule on one parameter, in place.
 
     `arrays` are p, g and the rule's states, all NumPy arrays or all on one device, of one shape and layout (dense) and disjoint; all but g
-    are written. p, g and the states may be of different dtypes that are computed with in one (float64, or float32 for all else). `step`
-    counts from 1. With `ema_decay` the parameter's moving average comes behind the states, in the dtype that the step computes in.
-    The rest is as for `fastopt.Optimizer`.
+    are written, and with `zero_grads` g too. p, g and the states may be of different dtypes that are computed with in one (float64, or
+    float32 for all else). `step` counts from 1. With `ema_decay` the parameter's moving average comes behind the states, in the dtype that
+    the step computes in. The rest is as for `fastopt.Optimizer`.
 
     Returns None; for a rule whose scalars remember something from step to step, what the next step takes as keywords.
 
@@ -76,7 +77,7 @@ def apply(
     step = arguments.whole_number(step, "step", 1)
     memory_before = tuple(arguments.real(hyperparameters.pop(name, first), name) for name, first in entry.memory.items())
     family = Family.of(entry)
-    common = weight_decay is NO_DECAY and decoupled_weight_decay is False and maximize is flush_denormals is False
+    common = weight_decay is NO_DECAY and decoupled_weight_decay is False and maximize is flush_denormals is zero_grads is False
     common = common and clip_value is ema_decay is None
     if common and not hyperparameters and lr is not None:
         settings = family.settings_at(lr)
@@ -85,6 +86,7 @@ def apply(
         if not common:  # to check what is the default anyway takes a microsecond
             given |= {"weight_decay": weight_decay, "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize}
             given |= {"clip_value": clip_value, "ema_decay": ema_decay, "flush_denormals": flush_denormals}
+            given["zero_grads"] = zero_grads
         settings = family.settle(given, beside=(*OPTIONS, *entry.memory)).settings
     if grad_scale is not UNSCALED:
         grad_scale = arguments.grad_scale(grad_scale)

@@ -127,9 +127,10 @@ class Kernel:
 
     @cached_property
     def bytes_per_parameter(self) -> float:
-        """The least memory traffic of a step: every array read once; the parameters, the states and what is beside them written once."""
+        """The least memory traffic of a step: every array read once; all that it changes written once."""
         beside = len(self.blocked) * 2 * 4 / 256 + (2 * np.dtype(self.split.dtype).itemsize if self.split else 0)
-        return 2 * sum(storage.itemsize for storage in self.storages) - self.gradient.itemsize + beside
+        of_gradient = 0 if self.stages.zeroed else self.gradient.itemsize  # which is read, and not written
+        return 2 * sum(storage.itemsize for storage in self.storages) - of_gradient + beside
 
 
 @once_for_each

@@ -8,7 +8,7 @@ Overlap, device and stream are checked once, for the whole plan.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import backends
+from fastopt.apart import Apart
 from fastopt.extents import Extents
 from fastopt.global_norm import BLOCK
 from fastopt.host.norm import total
@@ -100,10 +101,19 @@ class Plan:
             self.batches.append(Batch(positions, work, backend.prepare(kernel, work)))
         if len(self.batches) > 1:
             memory.check_together([batch.work for batch in self.batches])
-            written = Extents.together([batch.work.extents for batch in self.batches])
-            for batch in self.batches:
-                batch.work.guard(written)
+            self.guard(Extents.together([batch.work.extents for batch in self.batches]))
+        self._apart = Apart([batch.work for batch in self.batches])
         self._settle()
+
+    @property
+    def written(self) -> Extents:
+        """All memory that a step writes, and no gradient may share."""
+        return self.batches[0].work.extents if self.batches else Extents([], [], str)
+
+    def guard(self, extents: Extents) -> None:
+        """What no gradient may share memory with, from now on."""
+        for batch in self.batches:
+            batch.work.guard(extents)
 
     def share(self, batch: Batch, gradients: list[Any]) -> list[Any]:
         """Those of a batch."""
@@ -117,6 +127,7 @@ class Plan:
             if stream is not None or not batch.work.gather(share):
                 batch.work.refresh(share, stream)
             changed = changed or batch.work.absent[-1]
+        self._apart.check()
         if changed:
             self._settle()
 
@@ -206,18 +217,28 @@ class Plan:
         self.get_ready_to_clip()
         return self._clipping([(batch.runner, batch.slots) for batch in self.batches], grad_scale, max_norm)
 
-    def run(self, gradients: list[Any], grad_scale: float, clip: Any) -> None:
-        """Makes a step on the gradients that were taken last, and counts it: both, or neither where this raises.
+    def run(self, gradients: list[Any], grad_scale: float, clip: Any, also: Iterable[Callable[[], Any]] = ()) -> None:
+        """Makes a step on the gradients that were taken last, and counts it, and makes other calls: all, or none where this raises.
 
         While a graph is captured the step is recorded, and not counted.
         """
+        calls = self.ready(gradients, grad_scale, clip)
+        if not self.recording:
+            calls += self.counting()
+        self.make([*calls, *also])
+
+    def ready(self, gradients: list[Any], grad_scale: float, clip: Any) -> list[Callable[[], Any]]:
+        """The calls that make a step on the gradients that were taken last."""
         calls: list[Callable[[], Any]] = [*getattr(clip, "calls", ())]  # a device's, which finds the norm now
         for batch in self.batches:
             if batch.slots:
                 calls += batch.runner.ready(self.share(batch, gradients), batch.slots, grad_scale, clip)
-        if not self.recording:
-            calls += self.counting()
-        self.make(calls)
+        return calls
+
+    def skip(self, gradients: list[Any]) -> None:
+        """Leaves those gradients as 0 that a step would have."""
+        zeroed = [g for batch in self.batches if batch.work.kernel.stages.zeroed for g in self.share(batch, gradients) if g is not None]
+        uninterrupted([partial(setitem, np.asarray(g), ..., 0) for g in zeroed])
 
     def make(self, calls: list[Callable[[], Any]]) -> None:
         """Makes calls as a whole (`fastopt.uninterrupted`), on the device where there is one."""

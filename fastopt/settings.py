@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fastopt.stages import COUPLED, FLUSHING, PLAIN, Stages
+from fastopt.stages import COUPLED, FLUSHING, PLAIN, ZEROING, Stages
 
 if TYPE_CHECKING:  # families, which rules/ holds, make settings
     from fastopt.rules.domain import HyperparameterValue
@@ -34,6 +34,7 @@ class Settings:
     clip_value: float | None = None
     ema_decay: float | None = None
     flush_denormals: bool = False
+    zero_grads: bool = False
     stages: Stages = field(init=False, repr=False)
     beside: tuple[float, ...] = field(init=False, repr=False)
     direction: float = field(init=False, repr=False)
@@ -53,6 +54,9 @@ class Settings:
         if self.flush_denormals:
             self.stages = self.stages._replace(flushed=True)
             self.beside += FLUSHING
+        if self.zero_grads:
+            self.stages = self.stages._replace(zeroed=True)
+            self.beside += ZEROING
 
     def decay_at(self, lr: float) -> float:
         """The prologue's last scalar at a learning rate."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
-__all__ = ["AVERAGE", "COUPLED", "FLUSHING", "PLAIN", "Stages"]
+__all__ = ["AVERAGE", "COUPLED", "FLUSHING", "PLAIN", "ZEROING", "Stages"]
 
 AVERAGE = "ema"
 """What the moving average of a parameter is called among the states."""
@@ -27,17 +27,21 @@ class Stages(NamedTuple):
         A moving average of the parameter is kept, as one more array.
     flushed
         Denormal numbers that the states would be left with become 0.
+    zeroed
+        The gradient is left as 0, and so is one more array that a step writes.
     """
 
     coupled: bool = False
     limited: bool = False
     averaged: bool = False
     flushed: bool = False
+    zeroed: bool = False
 
     @property
     def suffix(self) -> str:
         """What the name of a kernel has behind its rule's."""
-        return "_l2" * self.coupled + "_limit" * self.limited + "_ema" * self.averaged + "_flush" * self.flushed
+        own = "_limit" * self.limited + "_ema" * self.averaged + "_flush" * self.flushed + "_zero" * self.zeroed
+        return "_l2" * self.coupled + own
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -50,3 +54,6 @@ COUPLED = Stages(coupled=True)
 
 FLUSHING = (0.0, 2.0**-126, sys.float_info.min)
 """Scalars: 0, and the smallest normal number of float32 and of float64 (`fastopt.rules.epilogue.smallest_normal` takes one of them)."""
+
+ZEROING = (0.0,)
+"""Scalars: what a gradient is left as; the language of rules has no constants."""

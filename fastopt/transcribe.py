@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fastopt.rules.entry import Rule, once_for_each
-from fastopt.rules.epilogue import averaged, flushed, smallest_normal
+from fastopt.rules.epilogue import averaged, flushed, smallest_normal, zeroed
 from fastopt.rules.language import FUNCTIONS, ScalarFunction, parse
 from fastopt.rules.prologue import decayed_gradient, decayed_parameter, limited_gradient, scaled_gradient
 from fastopt.stages import AVERAGE, PLAIN, Stages
@@ -36,13 +36,15 @@ class LoopBody:
     name
         The rule's name, with those of the stages behind it.
     streams
-        The arrays by name: p, g, then the rule's states and those of the stages. All but g are written back, each from `new_<name>`.
+        The arrays by name: p, g, then the rule's states and those of the stages.
     scalars
         The scalars by name, in the order in which they come: the rule's, those of the stages, the prologue's two.
     lines
         The assignments, in order.
     temporaries
         Names assigned in `lines` that are no stream, for languages that declare their variables.
+    written
+        The streams that a step changes, each from `new_<name>`: all but g, and g behind them where it is left as 0.
     """
 
     name: str
@@ -50,11 +52,7 @@ class LoopBody:
     scalars: tuple[str, ...]
     lines: tuple[tuple[str, ast.expr], ...]
     temporaries: tuple[str, ...]
-
-    @property
-    def written(self) -> tuple[str, ...]:
-        """The streams that a step changes."""
-        return tuple(stream for stream in self.streams if stream != "g")
+    written: tuple[str, ...]
 
 
 @once_for_each
@@ -85,11 +83,16 @@ def loop_body(rule: Rule, stages: Stages = PLAIN) -> LoopBody:
         of_stages += parse(smallest_normal).parameters
         lines.append(("smallest_normal", parse(smallest_normal).results[0]))
         lines += ((f"new_{name}", _of(flushed, f"new_{name}")) for name in streams[2:])
+    written = tuple(stream for stream in streams if stream != "g")
+    if stages.zeroed:
+        of_stages += parse(zeroed).parameters
+        lines.append(("new_g", parse(zeroed).results[0]))
+        written += ("g",)
     _refuse_collisions(rule, [*of_stages, *of_prologue, *stages.states, *(["smallest_normal"] if stages.flushed else [])])
     assigned = dict.fromkeys(name for name, _ in lines)
     temporaries = tuple(name for name in assigned if name not in streams)
     scalars = (*rule.scalar_names, *of_stages, *of_prologue)
-    return LoopBody(rule.name + stages.suffix, streams, scalars, tuple(lines), temporaries)
+    return LoopBody(rule.name + stages.suffix, streams, scalars, tuple(lines), temporaries, written)
 
 
 def _of(stage: Callable[..., float], *streams: str) -> ast.expr:

@@ -28,6 +28,9 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         f"fastopt/optimizers/{name}.py"
         for name in ("adadelta", "adagrad", "adamax", "adan", "ademamix", "adopt", "lion", "nadam", "radam", "rprop", "signum")
     ),
+    # gradients that are left as 0 are looked at by whoever leaves them, and a step of several gradients makes all that a step may
+    "tests/test_zero_grads.py": ("fastopt/apart.py",),
+    "tests/optimizers/test_accumulation.py": ("fastopt/optimizers/stepping.py", "fastopt/rules/sums.py"),
     # these take a device, and run once on each stand-in for one
     "tests/cuda/test_on_device.py": ("fastopt/backends/cuda_backend.py", "fastopt/cuda/memory.py", "fastopt/cuda/driver/memory.py"),
     # these are looked at in what is compiled of them, and through the work list

@@ -15,7 +15,7 @@ def test_the_snippets_of_the_readme_run_one_after_the_other() -> None:
     values: dict[str, object] = {}
     before = set(fastopt.RULES)
     blocks = python_blocks("README.md")
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     try:
         for number, (_, code) in enumerate(blocks):
             name = f"<README.md, block {number}>"

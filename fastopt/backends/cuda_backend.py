@@ -82,7 +82,7 @@ class CudaRunner:
             scalars_at, scalars = 0, self._rows(slots, grad_scale, clip)[0, :-1]
         elif not isinstance(clip, Norm):
             self.bring(slots, grad_scale, clip)
-        self._tell_autograd()
+        self._tell_autograd(gradients)
         calls: list[Callable[[], Any]] = []
         if work.blocks:
             calls.append(self.update.ready(work.blocks, work.shape.threads, work.stream, (*self.tables, scalars_at, *scalars)))
@@ -121,11 +121,13 @@ class CudaRunner:
             raise ValueError(f"scalars: expected {expected} of the rule, received {received}")
         return table
 
-    def _tell_autograd(self) -> None:
-        """That the parameters are written to: it looks at a tensor's version for that."""
+    def _tell_autograd(self, gradients: Sequence[Any]) -> None:
+        """That the parameters are written to, and gradients that are left as 0: it looks at a tensor's version for that."""
         if self.tensors:
             absent = self.work.absent
             written = [tensor for i, tensor in self.tensors if not absent[i]] if absent.any() else [tensor for _, tensor in self.tensors]
+            if self.kernel.stages.zeroed:
+                written += [g for g in gradients if g is not None and torch_tensor(g) and not g.is_inference()]
             sys.modules["torch"].autograd.graph.increment_version(written)
 
     def advance(self, slots: Sequence[Slot], grad_scale: float) -> None:

@@ -96,6 +96,8 @@ class Runner:
                 after = self.formula(before, gradient, *own, step=slot.steps + 1, lr=settings.lr, **hyperparameters)
                 results = reference.finished(*after, ema=ema, ema_decay=settings.ema_decay, flush_denormals=settings.flush_denormals)
                 calls += kept.becoming(results, slot.steps + 1, first_block * BLOCK)
+                if settings.zero_grads:
+                    calls.append(partial(setitem, kept.arrays[1], ..., 0))
             for slot in slots:
                 if slot.memory:
                     slot.scalars()  # what they remember of this step

@@ -213,11 +213,13 @@ def parameter(value: Any, label: str) -> DeviceArray:
     return found
 
 
-def gradient(value: Any, label: str, beside: DeviceArray, beside_label: str, dtype: np.dtype[Any]) -> DeviceArray:
-    """A device array that a step can read as the gradient of a parameter."""
+def gradient(value: Any, label: str, beside: DeviceArray, beside_label: str, dtype: np.dtype[Any], written: bool = False) -> DeviceArray:
+    """A device array that a step can read as the gradient of a parameter, and leave as 0 if it is `written`."""
     if not on_device(value):
         raise TypeError(f"{label}: expected an array on the device of {beside_label} (cuda:{beside.device}), received {kind_of(value)}")
     found = view(value, label)
+    if written and found.readonly:
+        raise ValueError(f"{label}: expected a writeable array, as zero_grads leaves it as 0, received a read-only one")
     arguments.alike(found, label, beside, beside_label, dtype)
     if found.strides != beside.strides:
         arguments.lies_like(found, label, beside, beside_label)

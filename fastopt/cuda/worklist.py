@@ -104,7 +104,7 @@ class DeviceWorkList:
         self.runtime = runtime
         self.shape = runtime.shape(self.device)
         self.guard(Extents([a.address for a in written], [a.nbytes for a in written], label))
-        self._gradient_sizes = [size * self.gradient_dtype.itemsize for size in sizes]
+        self.gradient_bytes = np.array([size * self.gradient_dtype.itemsize for size in sizes], np.int64)
         self.streams = np.zeros((len(kernel.storages) + 2, len(self.params)), np.int64)
         self.streams[0] = [p.address for p in self.params]
         for j, own in enumerate(self.states):
@@ -163,7 +163,7 @@ class DeviceWorkList:
     def _take(self, addresses: list[int | None]) -> None:
         given = [i for i, address in enumerate(addresses) if address is not None]
         starts = [address for address in addresses if address is not None]
-        self.extents.refuse(starts, [self._gradient_sizes[i] for i in given], lambda k: self.gradient_labels[given[k]])
+        self.extents.refuse(starts, self.gradient_bytes[given], lambda k: self.gradient_labels[given[k]])
         self._addresses = []  # not known, should an interrupt come before all is written down
         if len(given) == len(addresses):
             self.streams[1] = starts
@@ -177,6 +177,16 @@ class DeviceWorkList:
     def _come_and_go(self, absent: NDArray[np.uint8]) -> None:
         if (absent != self.absent[:-1]).any():
             self.absent[:-1], self.absent[-1] = absent, 1
+
+    @property
+    def gradients_at(self) -> NDArray[np.int64]:
+        """Where the gradients begin that were taken last."""
+        found: NDArray[np.int64] = self.streams[1]
+        return found
+
+    def forget_gradients(self) -> None:
+        """Has the next gradients looked at as if none had been taken before."""
+        self._addresses = []
 
     def as_captured(self) -> bool:
         """Takes `absent` as it was when a step was captured, for one that a graph will make; whether it has changed."""
@@ -223,7 +233,8 @@ class DeviceWorkList:
                     raise ValueError(f"{label}: expected the array that the optimizer was built with, received it moved or reshaped")
         dtype = self.gradient_dtype
         named = zip(gradients, gradient_labels, self.params, labels, strict=True)
-        return [None if g is None else arrays.gradient(g, own_label, p, label, dtype) for g, own_label, p, label in named]
+        writes = self.kernel.stages.zeroed
+        return [None if g is None else arrays.gradient(g, own_label, p, label, dtype, writes) for g, own_label, p, label in named]
 
     @cached_property
     def _all_labels(self) -> tuple[list[str], list[str]]:

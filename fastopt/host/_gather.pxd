@@ -9,7 +9,8 @@ cimport numpy as cnp
 cdef class Gatherer:
     cdef list params
     cdef object kept  # the arrays whose memory the pointers below point into
-    cdef int type_number, gradient_type
+    cdef int type_number, gradient_type, gradient_flags
+    cdef bint writes  # to gradients
     cdef Py_ssize_t count, width, extents
     cdef int64_t* addresses
     cdef int64_t* starts

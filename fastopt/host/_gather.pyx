@@ -41,8 +41,9 @@ def addresses(list arrays):
 
 
 cdef class Gatherer:
-    """`Gatherer(params, gradient_type, addresses, absent, extent_starts, extent_ends)(gradients) -> int`.
+    """`Gatherer(params, gradient_type, writes, addresses, absent, extent_starts, extent_ends)(gradients) -> int`.
 
+    `writes` says that a step writes to gradients too: then one that lies elsewhere than at the step before is looked at by the caller.
     `absent` says of each tensor whether its gradient is None; the element behind the last tensor, whether any of these has changed
     since that was last set to 0.
     """
@@ -51,6 +52,7 @@ cdef class Gatherer:
         self,
         list params,
         int gradient_type,
+        bint writes,
         cnp.ndarray addresses,
         cnp.ndarray absent,
         cnp.ndarray extent_starts,
@@ -63,6 +65,7 @@ cdef class Gatherer:
         self.params = list(params)
         self.kept = (addresses, absent, extent_starts, extent_ends)
         self.gradient_type = gradient_type
+        self.writes, self.gradient_flags = writes, WRITE if writes else READ
         self.count = len(params)
         self.width = addresses.shape[1]
         self.extents = extent_starts.shape[0]
@@ -131,12 +134,12 @@ cdef class Gatherer:
                 self.absent[self.count] = 1
             if missing:
                 continue
-            if not self.usable(g, i, self.gradient_type, READ):
+            if not self.usable(g, i, self.gradient_type, self.gradient_flags):
                 return 0
             address = <int64_t> cnp.PyArray_DATA(g)
             # an address that was looked up at the last step lies as it lay then: what a step writes does not move
             if address != self.addresses[i * self.width + 1]:
-                if meets(self.starts, self.ends, self.extents, address, cnp.PyArray_NBYTES(g)):
+                if self.writes or meets(self.starts, self.ends, self.extents, address, cnp.PyArray_NBYTES(g)):
                     return 0
                 self.addresses[i * self.width + 1] = address
         return 2 if self.absent[self.count] else 1

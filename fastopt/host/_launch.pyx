@@ -80,7 +80,7 @@ def round_trip(int first, int second, long turns=300):
     return found
 
 
-DEF MOST_SCALARS = 72  # a rule's, those of stages, the prologue's
+DEF MOST_SCALARS = 80  # a rule's, those of stages, the prologue's
 DEF MOST_ARRAYS = 34
 DEF BLOCK = 256
 
@@ -260,6 +260,7 @@ def fold(cnp.ndarray values):
 def step_once(
     size_t kernel,
     list type_numbers,
+    bint writes_gradient,
     Py_ssize_t scalar_count,
     bint is_double,
     tuple arrays,
@@ -272,8 +273,8 @@ def step_once(
 ):
     """One step of one tensor with a work list on the stack: `arrays` are p, g and the states. Answers whether it was made.
 
-    It is not, and nothing is written, if they are not all plain arrays of their types and one shape, disjoint, and all but g
-    writeable: the caller has to look closer then. The tensor is shared out as `fastopt.host.worklist` does it, in `pieces_each` for each thread.
+    It is not, and nothing is written, if they are not all plain arrays of their types and one shape, disjoint, and writeable, g
+    only where the kernel writes to it: the caller has to look closer then. The tensor is shared out as `fastopt.host.worklist` does it, in `pieces_each` for each thread.
     """
     cdef int64_t addresses[MOST_ARRAYS + 2]
     cdef int64_t sizes[MOST_ARRAYS]
@@ -289,7 +290,7 @@ def step_once(
     p = arrays[0]
     size = cnp.PyArray_SIZE(p)
     for k in range(count):
-        if not plain(arrays[k], type_numbers[k], READ if k == 1 else WRITE):
+        if not plain(arrays[k], type_numbers[k], READ if k == 1 and not writes_gradient else WRITE):
             return False
         a = arrays[k]
         if not cnp.PyArray_IS_C_CONTIGUOUS(a):

@@ -40,9 +40,11 @@ def parameter(value: Any, label: str, writeable: bool = True) -> None:
         raise ValueError(f"{label}: expected a writeable array, received a read-only one")
 
 
-def gradient(value: Any, label: str, beside: Array, beside_label: str, dtype: np.dtype[Any]) -> None:
-    """An array that a kernel can read as the gradient of a parameter. Raises TypeError or ValueError."""
+def gradient(value: Any, label: str, beside: Array, beside_label: str, dtype: np.dtype[Any], written: bool = False) -> None:
+    """An array that a kernel can read as the gradient of a parameter, and leave as 0 if it is `written`. Raises TypeError or ValueError."""
     parameter(value, label, writeable=False)
+    if written and not value.flags.writeable:
+        raise ValueError(f"{label}: expected a writeable array, as zero_grads leaves it as 0, received a read-only one")
     arguments.alike(value, label, beside, beside_label, dtype)
     arguments.lies_like(value, label, beside, beside_label)
 

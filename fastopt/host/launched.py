@@ -63,7 +63,8 @@ def step_once(address: int, kernel: Kernel, arrays: tuple[Any, ...], threads: in
     count, is_double = kernel.scalar_count, kernel.compute == "float64"
     shared_by = threads if several else 1
     numbers = kernel.type_numbers
-    return bool(_launch.step_once(address, numbers, count, is_double, arrays, slot.scalars_once(), *prologue, shared_by, PIECES, large))
+    writes, scalars = kernel.stages.zeroed, slot.scalars_once()
+    return bool(_launch.step_once(address, numbers, writes, count, is_double, arrays, scalars, *prologue, shared_by, PIECES, large))
 
 
 def _help(traffic: float, threads: int) -> tuple[bool, bool]:

@@ -142,7 +142,22 @@ class WorkList:
         self.extents = extents
         if Gatherer is not None:
             number = self.gradient_dtype.num
-            self.gather = Gatherer(self.params, number, self.addresses, self.absent, extents.low, extents.high)
+            writes = self.kernel.stages.zeroed
+            self.gather = Gatherer(self.params, number, writes, self.addresses, self.absent, extents.low, extents.high)
+
+    @property
+    def gradients_at(self) -> NDArray[np.int64]:
+        """Where the gradients begin that were taken last."""
+        return self.addresses[:, 1]
+
+    @cached_property
+    def gradient_bytes(self) -> NDArray[np.int64]:
+        """The bytes of each."""
+        return np.array([p.size * self.gradient_dtype.itemsize for p in self.params], np.int64)
+
+    def forget_gradients(self) -> None:
+        """Has the next gradients looked at as if none had been taken before."""
+        self.addresses[:, 1] = 0
 
     def refresh(self, gradients: list[Any], stream: None = None) -> None:
         """Takes the gradients of the coming step: checks each, and writes down where it lies. None is a tensor that is left alone.
@@ -159,7 +174,7 @@ class WorkList:
             if p.ctypes.data != self.addresses[i, 0] or p.shape != self._shapes[i]:
                 raise ValueError(f"{self.labels[i]}: expected the array that the optimizer was built with, received it moved or reshaped")
             if g is not None:
-                arrays.gradient(g, self.gradient_labels[i], p, self.labels[i], self.gradient_dtype)
+                arrays.gradient(g, self.gradient_labels[i], p, self.labels[i], self.gradient_dtype, self.kernel.stages.zeroed)
         given = [i for i, g in enumerate(gradients) if g is not None]
         starts = addresses([gradients[i] for i in given])
         self.extents.refuse(starts, [gradients[i].nbytes for i in given], lambda k: self.gradient_labels[given[k]])

@@ -22,7 +22,8 @@ class Adan(Optimizer):
 
     Parameters
     ----------
-    params, weight_decay, decoupled_weight_decay, maximize, clip_value, ema_decay, flush_denormals, nonfinite, backend, num_threads
+    params, weight_decay, decoupled_weight_decay, maximize, clip_value, ema_decay, flush_denormals, zero_grads,
+    nonfinite, backend, num_threads
         As for `Optimizer`.
     lr
         Learning rate, >= 0.

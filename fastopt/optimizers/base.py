@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from fastopt import arguments, memory
-from fastopt.global_norm import factor
 from fastopt.optimizers.construction import constructor
-from fastopt.optimizers.following import Following
 from fastopt.optimizers.groups import Group
 from fastopt.optimizers.shares import STORAGE
+from fastopt.optimizers.stepping import Stepping
 from fastopt.optimizers.turns import in_turn
 from fastopt.rules.entry import Rule, find
 from fastopt.rules.family import Family
@@ -24,7 +21,7 @@ UNSCALED = 1.0
 """The default of `grad_scale`, known by its identity: a small step takes a microsecond, and each look at an argument a share of it."""
 
 
-class Optimizer(Following):
+class Optimizer(Stepping):
     """An update rule applied in place to arrays.
 
     Parameters
@@ -62,11 +59,21 @@ class Optimizer(Following):
         a step on such states is slow: 17 to 26 times at 10,000 parameters and 7 to 15 times at 4,000,000 (momentum and Adam, one thread
         of an Intel Xeon); flushed, it is not. On other states the option costs up to a fifth of a step of 1,000 parameters, where the call
         is most of it, 0 to 10 % at 10,000, and 0 to 5 % beyond the caches. No mode of the CPU is changed.
+    zero_grads
+        Leave every gradient as 0, for the next one to be added to, in the pass that reads it: what `zero_grad(set_to_none=False)` does
+        after a step of PyTorch's, for the bytes that it writes. A step that is skipped leaves them as 0 too, one that raises as they came.
+        Gradients have to be arrays that can be written to, and no two may share memory.
     max_norm
         Clip the gradients' global norm: where it is larger, all of them are multiplied by max_norm / norm (Pascanu et al., ICML 2013);
         where it is not, the step is the same to the last bit. > 0; an infinity measures and never clips; None does neither.
         If the norm is infinite the factor is 0, and if it is a NaN the factor is one too, as in PyTorch: both spoil the parameters, which
         `nonfinite="skip"` or `"raise"` prevents. On a device the norm is computed and used there, and not waited for.
+    accumulate
+        How many gradients make a step: so many calls of `step` sum them up, and the last one steps on their mean, as one call on the
+        gradients of a batch so many times as large would. The sums take one more array of the dtype that steps are computed in for each
+        parameter. All gradients of a step have one `grad_scale`; a parameter that had one in some of the calls only is stepped on the sum
+        of those over `accumulate`, too. Norms are of the mean. `zero_grads` leaves each call's gradients as 0.
+        As `gradient_accumulation_steps` of Keras and of DeepSpeed.
     nonfinite
         What to do when a gradient has an infinity or a NaN: "propagate" it (no check, no cost); "skip" the step, or
         "raise" FloatingPointError, both with parameters, state and step count untouched. On a device only "propagate": the
@@ -139,7 +146,9 @@ class Optimizer(Following):
         clip_value: float | Schedule | None = None,
         ema_decay: float | Schedule | None = None,
         flush_denormals: bool = False,
+        zero_grads: bool = False,
         max_norm: float | None = None,
+        accumulate: int = 1,
         nonfinite: str = "propagate",
         backend: str = "auto",
         num_threads: int | None = None,
@@ -153,7 +162,14 @@ class Optimizer(Following):
     ) -> None:
         given = {"lr": lr, "weight_decay": weight_decay, "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize}
         given |= {"clip_value": clip_value, "ema_decay": ema_decay, "flush_denormals": flush_denormals}
-        options: dict[str, Any] = {"max_norm": max_norm, "nonfinite": nonfinite, "backend": backend, "num_threads": num_threads}
+        given["zero_grads"] = zero_grads
+        options: dict[str, Any] = {
+            "max_norm": max_norm,
+            "accumulate": accumulate,
+            "nonfinite": nonfinite,
+            "backend": backend,
+            "num_threads": num_threads,
+        }
         options |= {"state_dtype": state_dtype, "stochastic_rounding": stochastic_rounding, "narrow_from": narrow_from}
         options |= {"master_bits": master_bits, "grad_dtype": grad_dtype, "groups": groups}
         self._begin(params, Family.of(find(rule)), {**given, **hyperparameters}, options)
@@ -179,7 +195,7 @@ class Optimizer(Following):
             that goes away waits for its steps. If the stream is being captured into a CUDA graph, the step is recorded and not made,
             and the gradients are the caller's to keep: see `advance`.
 
-        Returns True, or False if the step was skipped (`nonfinite="skip"`).
+        Returns True, or False if the step was skipped (`nonfinite="skip"`) or its gradients were only summed up (`accumulate`).
 
         Raises TypeError, ValueError (also for what a schedule comes to) or FloatingPointError before anything is written. A signal
         handler that raises (Ctrl-C) finds the step made and counted, or neither. Of several threads that step one optimizer, each waits
@@ -206,47 +222,6 @@ class Optimizer(Following):
         if self._scheduled and max_norm is None and stream is None and self._step_at_rate(gradients, grad_scale):
             return True
         return self._step(gradients, grad_scale, max_norm, stream)
-
-    @in_turn
-    def _step(self, gradients: list[Any], grad_scale: float, max_norm: float | None, stream: Any) -> bool:
-        """A step that one compiled call does not make."""
-        if self._scheduled:
-            self._follow()
-        plan = self._plan
-        plan.take(gradients, stream)
-        clip = 1.0
-        if max_norm is not None or not self._plain:
-            found = self._looked_at(gradients, grad_scale, self._max_norm if max_norm is None else arguments.max_norm(max_norm))
-            if found is None:
-                return False
-            clip = found
-        plan.run(gradients, grad_scale, clip)
-        return True
-
-    def _looked_at(self, gradients: list[Any], grad_scale: float, max_norm: float | None) -> Any:
-        """What the gradients are to be multiplied by, or None if the step is to be skipped. Raises FloatingPointError."""
-        if self._memory is not memory.host and max_norm is not None:  # a device clips by itself, and is not waited for
-            self._grad_norm = clip = self._plan.clip(grad_scale, max_norm)
-            return clip
-        others = self._others
-        norm = None if max_norm is None else self._plan.norm(gradients, None if others is None else others.sums)
-        # a finite sum of squares has finite parts, an infinite one may have
-        if self._nonfinite != "propagate" and not (norm is not None and np.isfinite(norm)):
-            bad = None
-            if not self._plan.all_finite(gradients):
-                bad = next(i for i, g in enumerate(gradients) if g is not None and not np.isfinite(np.asarray(g)).all())
-            if others is not None:
-                bad = others.first(bad)
-        else:
-            bad = None
-        if bad is not None:
-            if self._nonfinite == "skip":
-                return None
-            raise FloatingPointError(f"{self._structure.label(bad, 'grads')}: expected finite values, received an infinity or a NaN")
-        if norm is None or max_norm is None:
-            return 1.0
-        self._grad_norm = norm = norm / grad_scale
-        return factor(norm, max_norm)
 
     @in_turn
     def advance(self, *, grad_scale: float = 1.0, stream: Any = None) -> None:
@@ -297,6 +272,11 @@ class Optimizer(Following):
     def steps(self) -> int:
         """How many steps were made."""
         return int(self._turn.steps)
+
+    @property
+    def accumulated(self) -> int:
+        """How many gradients were summed up since the last step, where it takes several (`accumulate`)."""
+        return 0 if self._accumulation is None else self._accumulation.count[0]
 
     @property
     def backend(self) -> str:

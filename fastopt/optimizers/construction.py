@@ -16,6 +16,7 @@ __all__ = ["OPTIONS", "constructor", "signature"]
 
 OPTIONS: dict[str, tuple[str, Any]] = {
     "max_norm": ("float | None", None),
+    "accumulate": ("int", 1),
     "nonfinite": ("str", "propagate"),
     "backend": ("str", "auto"),
     "num_threads": ("int | None", None),

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import arguments, backends, memory
+from fastopt.kernel import Kernel
 from fastopt.optimizers import groups as grouping
 from fastopt.optimizers import shares
+from fastopt.optimizers.accumulation import Accumulation
 from fastopt.optimizers.attributes import Attributes
 from fastopt.optimizers.construction import OPTIONS
 from fastopt.optimizers.shares import Share
@@ -49,6 +51,8 @@ class Holding(Attributes):
     _given: dict[str, Any]
     _nonfinite: str
     _max_norm: float | None
+    _accumulate: int
+    _accumulation: Accumulation | None
     _num_threads: int | None
     _asked_for: str
     _turn: Any
@@ -82,6 +86,7 @@ class Holding(Attributes):
         grouped: bool,
         *,
         max_norm: float | None,
+        accumulate: int,
         nonfinite: str,
         backend: str,
         num_threads: int | None,
@@ -89,6 +94,8 @@ class Holding(Attributes):
         self.__dict__.update(
             _nonfinite=arguments.choice(nonfinite, "nonfinite", NONFINITE),
             _max_norm=None if max_norm is None else arguments.max_norm(max_norm),
+            _accumulate=arguments.whole_number(accumulate, "accumulate", 1),
+            _accumulation=None,
             _num_threads=num_threads,
             _asked_for=backend,
             _turn=new_turn(),
@@ -106,7 +113,7 @@ class Holding(Attributes):
         self._views = self._memory.views(arrays, labels)
         if self._nonfinite != "propagate" and self._memory is not memory.host:
             raise ValueError(f"nonfinite: expected 'propagate' for arrays in {self._memory.name}, received {self._nonfinite!r}")
-        self._kernels = shares.kernels(self._shares, self._views, structure)
+        self._kernels = self._kernels_of(self._shares)
         self._backend_name, self._backend = backends.choose(backend, dict.fromkeys(self._kernels), self._memory)
         self._threads = self._backend.thread_count(num_threads)
         self._states: list[tuple[Any, ...]] = [()] * len(arrays)
@@ -117,6 +124,9 @@ class Holding(Attributes):
 
     def _settle(self, given: Mapping[str, Any], standing: Mapping[str, Any] = NOTHING) -> Settled:
         return self._family.settle(given, ("params", "rule", *OPTIONS), standing)
+
+    def _kernels_of(self, every: Sequence[Share]) -> list[Kernel]:
+        return shares.kernels(every, self._views, self._structure, self._accumulate > 1)
 
     def _make_states(self, share: Share, before: Sequence[Mapping[str, Any]] = ()) -> None:
         views, kernels = ([every[i] for i in share.positions] for every in (self._views, self._kernels))
@@ -133,11 +143,24 @@ class Holding(Attributes):
         self.__dict__.update(_list_of=self._structure.length if flat else None, **self._holds(self._shares))
         if self._max_norm is not None and self._memory is not memory.host:
             self._plan.get_ready_to_clip()
+        if self._accumulate > 1:
+            self._accumulation = Accumulation(
+                self._accumulate,
+                self._memory,
+                self._backend,
+                self._structure,
+                self._views,
+                self._kernels,
+                shares.gradients(self._shares, self._views),
+                self._threads,
+                self._plan.written,
+                self._accumulation,
+            )
 
     def _holds(self, every: list[Share]) -> dict[str, Any]:
         """The groups, and what a step asks of them: whether there are schedules, whether one call makes it, and with which one of `lr`."""
         scheduled = any(share.schedules for share in every)
-        plain = self._nonfinite == "propagate" and self._max_norm is None
+        plain = self._nonfinite == "propagate" and self._max_norm is None and self._accumulate == 1
         rate = every[0].schedules.get("lr") if plain and len(every) == len(every[0].schedules) == 1 else None
         return {"_shares": every, "_scheduled": scheduled, "_plain": plain and not scheduled, "_rate": rate}
 
@@ -166,7 +189,7 @@ class Holding(Attributes):
             self._params, self._views = [*self._params, *arrays], [*self._views, *views]
             self._states = [*self._states, *([()] * len(arrays))]
             self._shares = [*self._shares, share]
-            self._kernels = shares.kernels(self._shares, self._views, whole)
+            self._kernels = self._kernels_of(self._shares)
             self._make_states(share)
             self._lay_out([*self._plan.slot_of, *(slot for _ in arrays)])
 
@@ -192,7 +215,7 @@ class Holding(Attributes):
 
     def _apply(self, changed: list[Share]) -> None:
         """Takes these groups in the place of the present ones, which have the same arrays."""
-        kernels = shares.kernels(changed, self._views, self._structure)
+        kernels = self._kernels_of(changed)
         slots = []
         of = shares.share_of(changed, len(self._params))
         made: dict[tuple[int, int], Slot] = {}

@@ -20,7 +20,8 @@ class Rprop(Optimizer):
 
     Parameters
     ----------
-    params, weight_decay, decoupled_weight_decay, maximize, clip_value, ema_decay, flush_denormals, nonfinite, backend, num_threads
+    params, weight_decay, decoupled_weight_decay, maximize, clip_value, ema_decay, flush_denormals, zero_grads,
+    nonfinite, backend, num_threads
         As for `Optimizer`.
     lr
         Every element's size at the first step, >= 0; it has no part in later ones.

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastopt import checkpoint
 from fastopt.optimizers import masters, shares, state_dict
+from fastopt.optimizers.accumulation import split_off
 from fastopt.optimizers.holding import Holding
 from fastopt.optimizers.turns import in_turn
 from fastopt.rules.entry import FLAG
@@ -80,11 +81,14 @@ class Saving(Holding):
 
     def _copied(self) -> dict[str, list[Any]]:
         copies = state_dict.flat(self._kernels, self._states, self._memory)
+        if self._accumulation is not None:
+            copies |= self._accumulation.copied()
         self._plan.settle()
         return copies
 
     def _exported(self) -> dict[str, Any]:
-        return state_dict.export(self._turn.steps, self._shares, self._plan.slot_of)
+        accumulated = {} if self._accumulation is None else self._accumulation.exported()
+        return {**state_dict.export(self._turn.steps, self._shares, self._plan.slot_of), **accumulated}
 
     @in_turn
     def load_state_dict(self, state_dict: Mapping[str, Any], *, convert: bool = False) -> None:
@@ -103,6 +107,7 @@ class Saving(Holding):
         self._take(state_dict, FLAG.checked(convert, "convert"))
 
     def _take(self, given: Any, convert: bool = False) -> None:
+        given, saved = split_off(given, self._accumulation, self._structure)
         found = state_dict.checked(given, self._shares, self._kernels, self._states, self._structure, convert)
         changed = [share.changed(values, found.steps) for share, values in zip(self._shares, found.values, strict=True)]
         for k, (share, new) in enumerate(zip(self._shares, changed, strict=True)):
@@ -126,13 +131,15 @@ class Saving(Holding):
             for name, own in zip(kernel.held, self._states[i], strict=True)
         ]
         with self._unless_it_fails() as stays:
-            kernels = shares.kernels(changed, self._views, self._structure)
+            kernels = self._kernels_of(changed)
             self.__dict__.update(self._holds(changed))
             if kernels != self._kernels:  # another weight decay may ask for another one
                 self._kernels = kernels
                 self._lay_out(slots)
             count = partial(setattr, self._turn, "steps", found.steps)
             copying = self._memory.assigning(copies)
+            if self._accumulation is not None:
+                copying += self._accumulation.restarting() if saved is None else self._accumulation.taking(saved)
             self._plan.make([*self._plan.replacing(slots), *copying, count, partial(stays.append, None)])
             self._plan.settle()
 
@@ -172,6 +179,7 @@ class Saving(Holding):
             "groups": [(share.positions, share.values) for share in self._shares],
             "options": {
                 "max_norm": self._max_norm,
+                "accumulate": self._accumulate,
                 "nonfinite": self._nonfinite,
                 "backend": self._asked_for,  # what "auto" takes is for the process to say that the copy lives in
                 "num_threads": self._num_threads,

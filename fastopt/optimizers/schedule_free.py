@@ -51,7 +51,8 @@ class ScheduleFreeSGD(ScheduleFree):
 
     Parameters
     ----------
-    params, weight_decay, decoupled_weight_decay, maximize, clip_value, ema_decay, flush_denormals, nonfinite, backend, num_threads
+    params, weight_decay, decoupled_weight_decay, maximize, clip_value, ema_decay, flush_denormals, zero_grads,
+    nonfinite, backend, num_threads
         As for `Optimizer`.
     lr
         Learning rate, >= 0.
@@ -82,7 +83,8 @@ class ScheduleFreeAdamW(ScheduleFree):
 
     Parameters
     ----------
-    params, weight_decay, decoupled_weight_decay, maximize, clip_value, ema_decay, flush_denormals, nonfinite, backend, num_threads
+    params, weight_decay, decoupled_weight_decay, maximize, clip_value, ema_decay, flush_denormals, zero_grads,
+    nonfinite, backend, num_threads
         As for `Optimizer`; weight decay is decoupled by default, and part of d.
     lr
         Learning rate, >= 0.

@@ -21,7 +21,7 @@ from fastopt.storage.choice import Choice
 from fastopt.storage.split import joined
 from fastopt.structure import Structure
 
-__all__ = ["STORAGE", "Share", "kernels", "share_of", "states", "taken"]
+__all__ = ["STORAGE", "Share", "gradients", "kernels", "share_of", "states", "taken"]
 
 STORAGE = (*choice.ARGUMENTS, "grad_dtype")
 """The arguments that say how parameters, states and gradients lie in memory, which no family knows of."""
@@ -128,8 +128,14 @@ def share_of(shares: Sequence[Share], count: int) -> list[int]:
     return found
 
 
-def kernels(shares: Sequence[Share], views: Sequence[Any], structure: Structure) -> list[Kernel]:
-    """Of each array its kernel. Raises ValueError for storage that does not go with an array's."""
+def gradients(shares: Sequence[Share], views: Sequence[Any]) -> list[Storage]:
+    """Of each array how its gradients lie in memory."""
+    of = share_of(shares, len(views))
+    return [shares[k].gradient or _storage(view) for k, view in zip(of, views, strict=True)]
+
+
+def kernels(shares: Sequence[Share], views: Sequence[Any], structure: Structure, summed: bool = False) -> list[Kernel]:
+    """Of each array its kernel, for gradients as they come, or `summed`. Raises ValueError for storage that does not go with an array's."""
     found: dict[int, Kernel] = {}
     for share in shares:
         alike: dict[tuple[np.dtype[Any], bool], Kernel] = {}
@@ -138,7 +144,7 @@ def kernels(shares: Sequence[Share], views: Sequence[Any], structure: Structure)
             view = views[i]
             key = view.dtype, view.size < least
             if key not in alike:
-                alike[key] = _kernel(share, _storage(view), view.size, partial(structure.label, i, "params"))
+                alike[key] = _kernel(share, _storage(view), view.size, partial(structure.label, i, "params"), summed)
             found[i] = alike[key]
             if found[i].blocked:
                 _lies_in_c_order(view, partial(structure.label, i, "params"))
@@ -146,7 +152,7 @@ def kernels(shares: Sequence[Share], views: Sequence[Any], structure: Structure)
     return [found[i] for i in range(len(views))]
 
 
-def _kernel(share: Share, own: Storage, size: int, label: Callable[[], str]) -> Kernel:
+def _kernel(share: Share, own: Storage, size: int, label: Callable[[], str], summed: bool) -> Kernel:
     share.stored.refuse(own, label)
     gradient = own if share.gradient is None else share.gradient
     if gradient.compute != own.compute:
@@ -154,7 +160,8 @@ def _kernel(share: Share, own: Storage, size: int, label: Callable[[], str]) -> 
             f"grad_dtype: expected one that is computed with in {own.compute}, as {label()} of {own.name} is, received {gradient.name}"
         )
     states = tuple(state.name for state in share.stored.of(share.rule, own, size))
-    return kernel_of(share.rule, share.settings.stages, share.stored.of_parameter(own).name, gradient.name, states)
+    taken = own.compute if summed else gradient.name
+    return kernel_of(share.rule, share.settings.stages, share.stored.of_parameter(own).name, taken, states)
 
 
 def _lies_in_c_order(view: Any, label: Callable[[], str]) -> None:

@@ -26,7 +26,7 @@ from fastopt.structure import Structure
 __all__ = ["Checked", "checked", "export", "names"]
 
 KEYS = ("steps", "groups", "slots", "state")
-LATER = {"clip_value": None, "ema_decay": None, "flush_denormals": False}
+LATER = {"clip_value": None, "ema_decay": None, "flush_denormals": False, "zero_grads": False}
 """Arguments that every group has, and what those come to that were saved before there were any."""
 
 ADDED = ("stochastic_rounding", "narrow_from", "master_bits")

@@ -38,7 +38,8 @@ MOST_SCALARS, PROLOGUE_SCALARS = 62, 2
 """How many a rule may take, and how many come with what precedes every rule; the compiled launcher has room for those of stages too."""
 
 RESERVED = (
-    *("step", "lr", "weight_decay", "decoupled_weight_decay", "maximize", "clip_value", "ema_decay", "flush_denormals", "grad_scale"),
+    *("step", "lr", "weight_decay", "decoupled_weight_decay", "maximize", "clip_value", "ema_decay", "flush_denormals", "zero_grads"),
+    "grad_scale",
     *("nonfinite", "backend", "num_threads"),
 )
 """What a hyperparameter cannot be called: every step or optimizer takes these itself."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastopt.rules.language import absolute
 
-__all__ = ["averaged", "flushed", "smallest_normal"]
+__all__ = ["averaged", "flushed", "smallest_normal", "zeroed"]
 
 
 def averaged(ema: float, new_p: float, ema_decay: float, ema_rest: float) -> float:
@@ -23,3 +23,8 @@ def smallest_normal(flush_zero: float, smallest_single: float, smallest_double: 
 def flushed(x: float, flush_zero: float, smallest_normal: float) -> float:
     """A denormal number, and a zero of either sign, as +0; all else, NaN too, as it is."""
     return flush_zero if absolute(x) < smallest_normal else x
+
+
+def zeroed(zero_gradient: float) -> float:
+    """What the gradient is left as, for the next one to be added to: +0, whatever it was."""
+    return zero_gradient

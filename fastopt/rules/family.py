@@ -53,6 +53,7 @@ COMMON = {
     "clip_value": Argument(None, NumberOrNone(0.0, math.inf), keyword_only=True),
     "ema_decay": Argument(None, NumberOrNone(0.0, 1.0), keyword_only=True),
     "flush_denormals": Argument(False, FLAG, keyword_only=True),
+    "zero_grads": Argument(False, FLAG, keyword_only=True),
 }
 """What every family takes: what stands around every rule (`fastopt.rules.prologue` and `epilogue`) is made of these."""
 
@@ -70,6 +71,8 @@ ELSEWHERE = (
     ("eps_in_sqrt", "eps_inside_root"),
     ("weight_decay_rate", "weight_decay"),
     ("clipvalue", "clip_value"),
+    ("gradient_accumulation_steps", "accumulate"),
+    ("every_k_schedule", "accumulate"),
     ("ema_momentum", "ema_decay"),
 )
 """Names (theirs, ours) in frameworks that no convention was written for; only hints are made of them."""
@@ -163,7 +166,7 @@ class Family:
             hyperparameters["decay"], decay = decay, 0.0
         clip_value, ema_decay = values["clip_value"], values["ema_decay"]
         flushes = values["flush_denormals"] and (bool(rule.states) or ema_decay is not None)
-        settings = Settings(values["lr"], hyperparameters, decay, decoupled, maximize, clip_value, ema_decay, flushes)
+        settings = Settings(values["lr"], hyperparameters, decay, decoupled, maximize, clip_value, ema_decay, flushes, values["zero_grads"])
         return Settled(self, rule, values, settings)
 
     def settings_at(self, lr: Any) -> Settings:
@@ -180,7 +183,7 @@ class Family:
         every = [*self.arguments, *beside]
         foreign = [pair for convention in self.conventions.values() for pair in convention.names.items()]
         foreign += [pair for family in FAMILIES.values() for convention in family.conventions.values() for pair in convention.names.items()]
-        meant = [ours for theirs, ours in (*foreign, *ELSEWHERE) if theirs == name and ours in self.arguments]
+        meant = [ours for theirs, ours in (*foreign, *ELSEWHERE) if theirs == name and ours in every]
         meant += difflib.get_close_matches(name, every, 1)
         hint = f"did you mean `{meant[0]}`? Expected" if meant else "expected"
         return f"{name}: {self.name} has no such hyperparameter; {hint} some of {', '.join(known)}"

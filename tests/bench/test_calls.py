@@ -84,19 +84,21 @@ def test_a_step_with_an_option_has_that_option_and_steps_every_tensor(name: str,
     call()
     call()
     (opt, options, first), (_, _, second) = made
-    assert opt.steps == 2
+    steps = 1 if name == calls.ACCUMULATE else 2
+    assert opt.steps == steps
     assert sum(len(group.params) for group in opt.groups) == 3
     assert options == ({"grad_scale": 2.0} if name == "grad_scale" else {})
     assert (first != second) == (name == "a new lr each step")
     counts = [slot["steps"] for slot in opt.state_dict()["slots"]]
-    assert counts == ([2, 0] if name == "half without" else [2])
+    assert counts == ([2, 0] if name == "half without" else [steps])
     assert (opt.grad_norm is not None) == (name == "max_norm")
     assert [len(group.params) for group in opt.groups] == ([1, 2] if name == "two groups" else [3])
     narrow = {"bfloat16 states": {"bfloat16"}, "int8 states": {"int8", "uint8", "float32"}, calls.BFLOAT16[1]: {"float32", "int16"}}
     assert {state.dtype.name for state in opt._states[0]} == narrow.get(name, {"float32"})
-    grads: Any = [np.full(10, np.nan, opt._views[0].dtype)] * 3
+    grads: Any = [np.full(10, np.nan, opt._views[0].dtype) for _ in range(3)]
     grads = [grads[:1], grads[1:]] if name == "two groups" else grads
-    assert step(opt, grads) == (name != "nonfinite='skip'")
+    assert step(opt, grads) == (name not in ("nonfinite='skip'", calls.ACCUMULATE))
+    assert all(g.any() for g in opt._structure.flatten(grads, "grads")) == (name != "zero_grads")
 
 
 @pytest.mark.parametrize("name", calls.FADED)

@@ -92,7 +92,7 @@ def test_memory_of_parameters_states_and_nothing_else_is_refused() -> None:
 def test_is_built_once() -> None:
     work, _ = build()
     with pytest.raises(RuntimeError, match="__init__ runs once"):
-        work.gather.__init__(work.params, work.gradient_dtype.num, work.addresses, work.absent, work.extents.low, work.extents.high)  # type: ignore[union-attr, misc]
+        work.gather.__init__(work.params, work.gradient_dtype.num, False, work.addresses, work.absent, work.extents.low, work.extents.high)  # type: ignore[union-attr, misc]
 
 
 def test_keeps_what_its_pointers_point_into() -> None:
@@ -101,7 +101,7 @@ def test_keeps_what_its_pointers_point_into() -> None:
     work, gradients = build()
     extents = [extent.copy() for extent in (work.extents.low, work.extents.high)]
     addresses, absent = work.addresses.copy(), work.absent.copy()
-    gatherer = gather.Gatherer(list(work.params), work.gradient_dtype.num, addresses, absent, *extents)
+    gatherer = gather.Gatherer(list(work.params), work.gradient_dtype.num, False, addresses, absent, *extents)
     watched = addresses[:]
     del addresses, absent, extents
     gc.collect()

@@ -28,6 +28,7 @@ def test_chooses(make: type[Made], decay: float, decoupled: bool, amsgrad: bool)
         "betas": (0.5, 0.75), "eps": 0.125, "amsgrad": amsgrad, "eps_root": 0.5, "eps_hat": False,
         "bias_correction": (True, True), "corrected_max": False, "cautious": False, "weight_decay": decay,
         "decoupled_weight_decay": decoupled, "maximize": False, "clip_value": None, "ema_decay": None, "flush_denormals": False,
+        "zero_grads": False,
         "convention": "torch",
     }  # fmt: skip
     plain = make(np.ones(2), backend="numpy")

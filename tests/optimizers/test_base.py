@@ -246,7 +246,7 @@ def test_repr_says_what_there_is() -> None:
     optimizer.step({"w": np.ones((2, 3)), "b": np.ones(())})
     assert repr(optimizer) == (
         "<SGD: rule 'momentum', lr=0.5, momentum=0.9, dampening=0.0, nesterov=False, form='heavy_ball', weight_decay=0.0, "
-        "decoupled_weight_decay=False, maximize=False, flush_denormals=False, "
+        "decoupled_weight_decay=False, maximize=False, flush_denormals=False, zero_grads=False, "
         "convention='torch', backend 'numpy', 7 parameters in 2 arrays, 1 steps>"
     )
 

@@ -44,6 +44,7 @@ def test_configure_holds_from_the_next_step_on(backend: str) -> None:
         "betas": (0.5, 0.75), "eps": 0.01, "amsgrad": False, "eps_root": 0.0, "eps_hat": False,
         "bias_correction": (True, True), "corrected_max": False, "cautious": False, "weight_decay": 0.0,
         "decoupled_weight_decay": True, "maximize": True, "clip_value": None, "ema_decay": None, "flush_denormals": False,
+        "zero_grads": False,
         "convention": "torch",
     }  # fmt: skip
 

@@ -27,6 +27,7 @@ def test_sgd_chooses(arguments: dict[str, Any], rule: str, hyperparameters: dict
     assert optimizer.hyperparameters == {
         **hyperparameters, "nesterov": arguments.get("nesterov", False), "form": "heavy_ball", "weight_decay": 0.2,
         "decoupled_weight_decay": False, "maximize": True, "clip_value": None, "ema_decay": None, "flush_denormals": False,
+        "zero_grads": False,
         "convention": "torch",
     }  # fmt: skip
     assert fastopt.SGD(np.ones(2)).lr == 1e-3  # torch's default

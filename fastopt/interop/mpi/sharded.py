@@ -18,7 +18,7 @@ from fastopt.host.worklist import addresses
 from fastopt.interop.mpi.agreement import Ranks
 from fastopt.interop.mpi.exchange import Cut, Exchange, Lane, flat
 from fastopt.interop.mpi.saving import Saving
-from fastopt.optimizers import Optimizer, groups, scheduled
+from fastopt.optimizers import Optimizer, groups, scheduled, shares
 from fastopt.rules.domain import describe
 from fastopt.rules.entry import Rule
 
@@ -75,7 +75,7 @@ class Sharded(Saving):
         self._parts = self._params if ranks.size == 1 else self._own(self._flat)
         self.local = ranks.together(lambda: self._made(optimizer, options))
         ranks.alike(self._settings())
-        self._gradient_dtypes = [kernel.gradient.dtype for kernel in self.local._kernels]
+        self._gradient_dtypes = [storage.dtype for storage in shares.gradients(self.local._shares, self._params)]
         self._present: bytes | None = None
         if ranks.size > 1:
             self.local._others = ranks
@@ -164,7 +164,11 @@ class Sharded(Saving):
             self._exchange.reduce(lane, [flat(given[i]) for i in lane.positions], total)
             for i, part in zip(lane.positions, own, strict=True):
                 parts[i] = part
-        if not self.local.step(self._structure.restore(parts), grad_scale=grad_scale, max_norm=max_norm):
+        made = self.local.step(self._structure.restore(parts), grad_scale=grad_scale, max_norm=max_norm)
+        for g, kernel in zip(given, self.local._kernels, strict=True):
+            if g is not None and kernel.stages.zeroed:
+                g[...] = 0
+        if not made:
             return False
         for lane in self._param_lanes:
             self._exchange.collect(lane, [self._parts[i] for i in lane.positions], [self._flat[i] for i in lane.positions])
@@ -179,12 +183,25 @@ class Sharded(Saving):
     def _checked(self, grads: Any) -> list[Any]:
         """The gradients in the order of the parameters. Raises TypeError or ValueError for one that cannot be used."""
         given = self._structure.flatten(grads, "grads")
+        zeroed = [kernel.stages.zeroed for kernel in self.local._kernels]
         for i, (g, p, dtype) in enumerate(zip(given, self._params, self._gradient_dtypes, strict=True)):
-            if g is None or (g.__class__ is np.ndarray and g.dtype == dtype == p.dtype and g.shape == p.shape and g.strides == p.strides):
+            alike = g.__class__ is np.ndarray and g.dtype == dtype == p.dtype and g.shape == p.shape and g.strides == p.strides
+            if g is None or (alike and not zeroed[i]):
                 continue
             label = self._structure.label
-            host_arrays.gradient(g, label(i, "grads"), p, label(i, "params"), dtype)
+            host_arrays.gradient(g, label(i, "grads"), p, label(i, "params"), dtype, zeroed[i])
+        if any(zeroed):
+            self._refuse_shared(given, zeroed)
         return given
+
+    def _refuse_shared(self, given: Sequence[Any], zeroed: Sequence[bool]) -> None:
+        """Raises ValueError where a gradient that is to be left as 0 shares memory with another one."""
+        written = [i for i, g in enumerate(given) if g is not None and zeroed[i]]
+        read = [i for i, g in enumerate(given) if g is not None and not zeroed[i]]
+        starts, sizes = addresses([given[i] for i in written]), [given[i].nbytes for i in written]
+        extents = Extents(starts, sizes, lambda k: self._structure.label(written[k], "grads"))
+        starts, sizes = addresses([given[i] for i in read]), [given[i].nbytes for i in read]
+        extents.refuse(starts, sizes, lambda k: self._structure.label(read[k], "grads"))
 
     def _make_lanes(self, given: Sequence[Any]) -> None:
         """Lays out what is exchanged, for the parameters that have a gradient; kept while those are the same."""

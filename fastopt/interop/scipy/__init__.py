@@ -13,7 +13,8 @@ optimizers' families. `method(rule)` makes one of any rule, also of one from out
 `minimize` hands fun, x0, args, jac, bounds, callback and tol on; everything else is an option:
 
 **The optimizer's own**: `lr` and all other arguments of the class (`fastopt.Adam`, ...), numbers or schedules of `fastopt.schedules`,
-`convention`, `weight_decay` and so on; `max_norm`, `state_dtype`, `backend`, `num_threads`. Only `maximize=True` is refused.
+`convention`, `weight_decay` and so on; `max_norm`, `state_dtype`, `backend`, `num_threads`. Only `maximize=True` and
+`zero_grads=True` are refused.
 
 **When to stop**, each looked at after every iteration (with `batches`, after every epoch), None for never:
 

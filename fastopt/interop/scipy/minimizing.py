@@ -71,7 +71,10 @@ def minimized(
         raise ValueError(f"constraints: expected none, as steps of {name} know of bounds alone; received {describe(constraints)}")
     if options.get("maximize"):
         raise ValueError("maximize: expected False, as this is to minimize; received True. Give -fun, and the gradient of that")
-    options.pop("maximize", None)
+    if options.get("zero_grads"):
+        raise ValueError("zero_grads: expected False, as gradients are fun's own, which may keep them; received True")
+    for key in ("maximize", "zero_grads"):
+        options.pop(key, None)
     x = _start(x0)
     box = None if bounds is None else Box(bounds, x)
     if box is not None:

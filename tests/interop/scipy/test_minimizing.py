@@ -52,6 +52,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"constraints": {"type": "eq", "fun": rosen}}, ValueError, r"^constraints: expected none, as steps of adam know of bounds alone; "),
     ({"constraints": scipy.optimize.LinearConstraint(np.eye(2))}, ValueError, r"^constraints: expected none"),
     ({"bounds": [(0, 1)]}, ValueError, r"^bounds: expected .* for each of 2 elements, received 1$"),
+    ({"zero_grads": True}, ValueError, r"^zero_grads: expected False, as gradients are fun's own"),
     ({"maximize": True}, ValueError, r"^maximize: expected False, as this is to minimize; received True"),
     ({"lr": -1.0}, ValueError, r"^lr: expected a finite number >= 0, received -1.0$"),
     ({"betas": 0.9}, TypeError, r"^betas: expected 2 numbers, received 0.9 \(float\)$"),

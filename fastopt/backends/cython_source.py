@@ -11,9 +11,10 @@ from functools import cache as once
 
 from fastopt.backends import cython_storage
 from fastopt.backends.cython_storage import REAL
+from fastopt.backends.streams import BLOCK_OF_TURN, STREAMS
 from fastopt.kernel import Kernel
 from fastopt.rules.entry import once_for_each
-from fastopt.storage import EVERY, STORAGES, noise
+from fastopt.storage import EVERY, STORAGES, Storage, noise
 from fastopt.transcribe import fingerprint, spell, variable
 
 __all__ = ["kernel_fingerprint", "module_source"]
@@ -110,7 +111,7 @@ cdef int {name}({kernel_arguments}) noexcept nogil:
 
 GRADIENTS = """
 cdef int all_finite_{name}({kernel_arguments}) noexcept nogil:
-    cdef Py_ssize_t row, i, length
+    cdef Py_ssize_t row, i, length, each
     cdef int found = 0
     cdef {real} x
     cdef const element_{name}* g
@@ -121,14 +122,17 @@ cdef int all_finite_{name}({kernel_arguments}) noexcept nogil:
             continue
         g = <const element_{name}*> at[1] + rows[3 * row + 1]
         length = rows[3 * row + 2]
-        for i in range(length):
+        each = length // {streams}
+        for i in range(each):
+{looks}
+        for i in range({streams} * each, length):
             x = load_{name}(g[i])
             found |= x - x != 0  # NaN for an infinity or a NaN, 0 for all else
     return found
 
 
 cdef int squares_of_{name}({kernel_arguments}) noexcept nogil:
-    cdef Py_ssize_t row, i, length
+    cdef Py_ssize_t row, turn, block, length, blocks, each
     cdef const element_{name}* g
     cdef const int64_t* at
     cdef double* sums
@@ -137,8 +141,11 @@ cdef int squares_of_{name}({kernel_arguments}) noexcept nogil:
         g = <const element_{name}*> at[1] + rows[3 * row + 1]
         length = rows[3 * row + 2]
         sums = <double*> scalars + at[width - 2] + rows[3 * row + 1] // 256
-        for i in range(0, length, 256):
-            sums[i // 256] = squares_{name}(g + i, min(256, length - i)) if at[width - 1] >= 0 else 0.0
+        blocks = (length + 255) // 256
+        each = blocks // {streams}
+        for turn in range(blocks):
+            block = {block_of_turn}
+            sums[block] = squares_{name}(g + 256 * block, min(256, length - 256 * block)) if at[width - 1] >= 0 else 0.0
     return 0
 
 """
@@ -256,6 +263,15 @@ def _block_end(name: str, storage: str, drawn: str) -> list[str]:
     ]
 
 
+def _gradients(storage: Storage) -> str:
+    """What is asked of gradients of a storage."""
+    looks = []
+    for k in range(STREAMS):
+        looks += [f"x = load_{storage.name}(g[i + {k} * each])", "found |= x - x != 0"]
+    shared = {"kernel_arguments": KERNEL_ARGUMENTS, "streams": STREAMS, "block_of_turn": BLOCK_OF_TURN, "looks": _indented(looks, 3)}
+    return GRADIENTS.format(name=storage.name, real=REAL[storage.compute], **shared)
+
+
 @once_for_each
 def kernel_fingerprint(kernel: Kernel) -> str:
     """Changes when the kernel's source does, with the rule or with this generator."""
@@ -271,7 +287,7 @@ def module_source(kernels: Iterable[Kernel], with_gradients: bool = True) -> str
     parts = [_head(frozenset(names | (set(STORAGES) if with_gradients else set())), with_gradients)]
     listed: list[str] = []
     for storage in STORAGES.values() if with_gradients else ():
-        parts.append(GRADIENTS.format(name=storage.name, real=REAL[storage.compute], kernel_arguments=KERNEL_ARGUMENTS))
+        parts.append(_gradients(storage))
         listed += [f'    "{name}": (<size_t> &{name}, ""),' for name in (f"all_finite_{storage.name}", f"squares_of_{storage.name}")]
     for kernel in kernels:
         parts.append(_kernel_source(kernel))

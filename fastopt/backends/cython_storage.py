@@ -18,14 +18,22 @@ STORAGE = """\
 
 SQUARES = """\
     static inline double squares_{name}(const {element}* g, Py_ssize_t length) {{
-        double lanes[16] = {{0}};
-        Py_ssize_t i = 0;
-        for (; i + 16 <= length; i += 16)
-            for (int k = 0; k < 16; k++) {{ const double x = load_{name}(g[i + k]); lanes[k] += x * x; }}
-        for (int k = 0; k < length - i; k++) {{ const double x = load_{name}(g[i + k]); lanes[k] += x * x; }}
-        for (int half = 8; half; half /= 2)
-            for (int k = 0; k < half; k++) lanes[k] += lanes[k + half];
-        return lanes[0];
+        double lanes[16];
+        if (length == 256) {{ /* known here, so that the lanes stay in registers from the beginning to the end */
+            for (int k = 0; k < 16; k++) {{ const double x = load_{name}(g[k]); lanes[k] = x * x; }}
+            for (int i = 16; i < 256; i += 16)
+                for (int k = 0; k < 16; k++) {{ const double x = load_{name}(g[i + k]); lanes[k] += x * x; }}
+        }} else {{
+            Py_ssize_t i = 0;
+            for (int k = 0; k < 16; k++) lanes[k] = 0.0;
+            for (; i + 16 <= length; i += 16)
+                for (int k = 0; k < 16; k++) {{ const double x = load_{name}(g[i + k]); lanes[k] += x * x; }}
+            for (int k = 0; k < length - i; k++) {{ const double x = load_{name}(g[i + k]); lanes[k] += x * x; }}
+        }}
+        for (int k = 0; k < 8; k++) lanes[k] += lanes[k + 8];
+        for (int k = 0; k < 4; k++) lanes[k] += lanes[k + 4];
+        for (int k = 0; k < 2; k++) lanes[k] += lanes[k + 2];
+        return lanes[0] + lanes[1];
     }}"""
 
 DECLARATION = """\

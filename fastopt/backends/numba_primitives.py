@@ -189,15 +189,22 @@ bits_and, bits_or = _binary(lambda builder, a, b: builder.and_(a, b)), _binary(l
 bits_left, bits_right = _binary(lambda builder, a, b: builder.shl(a, b)), _binary(lambda builder, a, b: builder.lshr(a, b))
 
 
-@intrinsic
-def buffer(typing_context: Any) -> Any:
-    """256 float32 on the stack of the function that calls this: LLVM knows that no other pointer goes there, and makes vectors of loops."""
+def _on_the_stack(kind: Any, element: Any, count: int) -> Any:
+    """So many numbers on the stack of the function that asks: LLVM knows that no other pointer goes there, and makes vectors of loops."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = cgutils.alloca_once(builder, ir.ArrayType(SINGLE, 256))
-        return builder.bitcast(place, context.get_value_type(signature.return_type))
+    @intrinsic
+    def found(typing_context: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            place = cgutils.alloca_once(builder, ir.ArrayType(element, count))
+            return builder.bitcast(place, context.get_value_type(signature.return_type))
 
-    return types.CPointer(float32)(), generate
+        return types.CPointer(kind)(), generate
+
+    return found
+
+
+buffer = _on_the_stack(float32, SINGLE, 256)
+lanes = _on_the_stack(float64, ir.DoubleType(), 16)
 
 
 @njit(error_model="numpy")

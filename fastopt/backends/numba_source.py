@@ -11,6 +11,7 @@ import numpy as np
 
 from fastopt.backends import numba_storage
 from fastopt.backends.numba_storage import indented
+from fastopt.backends.streams import BLOCK_OF_TURN, STREAMS
 from fastopt.kernel import Kernel
 from fastopt.storage import Storage, noise
 from fastopt.storage.bits import FUNCTIONS as BIT_FUNCTIONS
@@ -79,7 +80,10 @@ def run(addresses_at, width, rows_at, first, last, scalars_at):
             continue
         length = rows[row, 2]
         g_at = carray({pointer}(at[1] + rows[row, 1] * {itemsize}), length)
-        for i in range(length):
+        each = length // {streams}
+        for i in range(each):
+{looks}
+        for i in range({streams} * each, length):
             g = {load}
             found |= int64(g - g != ZERO)  # NaN for an infinity or a NaN, 0 for all else
     return found
@@ -90,6 +94,7 @@ SQUARES = """
 @njit(error_model="numpy", nogil=True)
 def run(addresses_at, width, rows_at, first, last, scalars_at):
     rows = carray(int64_pointer(rows_at), (last, 3))
+    sums_of_lanes = carray(lanes(), {lanes})
     for row in range(first, last):
         at = carray(int64_pointer(addresses_at + rows[row, 0] * width * 8), width)
         length = rows[row, 2]
@@ -99,18 +104,25 @@ def run(addresses_at, width, rows_at, first, last, scalars_at):
             for block in range(blocks):
                 sums[block] = 0.0
             continue
-        for block in range(blocks):
+        each = blocks // {streams}
+        for turn in range(blocks):
+            block = {block_of_turn}
             start = at[1] + (rows[row, 1] + block * 256) * {itemsize}
             here = min(256, length - block * 256)
-            {zeros}
-            for group in range(here // {lanes}):
-                g_at = carray({pointer}(start + group * {group_bytes}), {lanes})  # places below are constants: no index is looked at
-{additions}
-            left = here % {lanes}
-            g_at = carray({pointer}(start + (here - left) * {itemsize}), {lanes})
-{tail}
+            g_at = carray({pointer}(start), 256)
+            if here == 256:
+                for lane in range({lanes}):  # all of a lane is written out, so that several lanes make a vector
+{whole}
+                    sums_of_lanes[lane] = s
+            else:
+                for lane in range({lanes}):
+                    s = 0.0
+                    for i in range(lane, here, {lanes}):
+                        x = float64({load})
+                        s += x * x
+                    sums_of_lanes[lane] = s
 {tree}
-            sums[block] = s0
+            sums[block] = sums_of_lanes[0]
     return 0
 
 """
@@ -224,30 +236,36 @@ def _block_end(name: str, storage: Storage, drawn: str) -> list[str]:
 
 def finite_source(storage: Storage, cache: bool) -> str:
     """The module that looks for gradients that are not finite; `scalars` is not read. See `_module_source`."""
-    run = FINITE.format(pointer=numba_storage.pointer(storage), itemsize=storage.itemsize, load=numba_storage.load(storage, "g_at[i]"))
+    looks = []
+    for k in range(STREAMS):
+        looks += [f"g = {numba_storage.load(storage, f'g_at[i + {k} * each]')}", "found |= int64(g - g != ZERO)"]
+    run = FINITE.format(
+        pointer=numba_storage.pointer(storage),
+        itemsize=storage.itemsize,
+        streams=STREAMS,
+        looks=indented(looks, 3),
+        load=numba_storage.load(storage, "g_at[i]"),
+    )
     return _module_source(f"non-finite gradients, {storage.name}", storage.compute, [storage], run, cache)
 
 
 def squares_source(storage: Storage, cache: bool) -> str:
     """The module that sums the squares of gradients over blocks; `scalars` is where it writes. See `_module_source`."""
 
-    def added(lane: int) -> list[str]:
-        value = f"x{lane} = float64({numba_storage.load(storage, f'g_at[{lane}]')})"
-        return [value, f"s{lane} += x{lane} * x{lane}"]
+    def added(start: int) -> list[str]:
+        value = f"x = float64({numba_storage.load(storage, f'g_at[lane + {start}]')})"
+        return [value, "s += x * x" if start else "s = x * x"]
 
-    tail = []
-    for lane in range(LANES - 1):
-        tail += [f"if left > {lane}:", *("    " + line for line in added(lane))]
     halves = [LANES >> k for k in range(1, LANES.bit_length())]
     run = SQUARES.format(
         pointer=numba_storage.pointer(storage),
         itemsize=storage.itemsize,
-        group_bytes=LANES * storage.itemsize,
         lanes=LANES,
-        zeros=" = ".join(f"s{lane}" for lane in range(LANES)) + " = 0.0",
-        additions=indented([line for lane in range(LANES) for line in added(lane)], 4),
-        tail=indented(tail, 3),
-        tree=indented([f"s{lane} += s{lane + half}" for half in halves for lane in range(half)], 3),
+        streams=STREAMS,
+        block_of_turn=BLOCK_OF_TURN,
+        load=numba_storage.load(storage, "g_at[i]"),
+        whole=indented([line for start in range(0, 256, LANES) for line in added(start)], 5),
+        tree=indented([f"sums_of_lanes[{lane}] += sums_of_lanes[{lane + half}]" for half in halves for lane in range(half)], 3),
     )
     return _module_source(f"squares of gradients, {storage.name}", storage.compute, [storage], run, cache)
 
@@ -261,7 +279,7 @@ def _module_source(title: str, compute: str, storages: list[Storage], run: str, 
     None is compiled before it is called.
     """
     narrow = [storage for storage in storages if storage.texts is not None]
-    names = [*FUNCTIONS, "mode", "take_mode", "int64_pointer", "float64_pointer", f"{compute}_pointer"]
+    names = [*FUNCTIONS, "lanes", "mode", "take_mode", "int64_pointer", "float64_pointer", f"{compute}_pointer"]
     if narrow:
         names += [
             "as_bits",

@@ -230,3 +230,13 @@ def test_the_check_sees_what_it_looks_for(code: str, words: str | None) -> None:
     else:
         with pytest.raises(AssertionError, match=words):
             check(code, body, "float32", ("zmm",))
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_squares_in_numba(storage: str) -> None:
+    needed("numba")
+    from fastopt.backends import numba_backend, numba_source
+
+    module: Any = numba_backend._executed(f"vectorized_squares_{storage}", numba_source.squares_source(STORAGES[storage], cache=False))
+    code = module.compiled_c_function()._library.get_asm_str()
+    assert re.search(rf"\bv?mulpd\b.*%{numba_registers()[-1][0]}mm", code), "squares are taken one by one"

@@ -7,7 +7,7 @@ COMPILED := setup.py pyproject.toml $(wildcard fastopt/*/*.pxd fastopt/*/*.pyx f
 	fastopt/transcribe.py fastopt/kernel.py fastopt/stages.py $(wildcard fastopt/backends/cython_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help attack bench bench-full bench-cuda bench-smoke baseline test lint check report gallery narrow peers readme-figures documents clean
+.PHONY: help attack bench bench-full bench-cuda bench-smoke baseline test test-long test-all lint check report gallery narrow peers readme-figures documents clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -29,10 +29,17 @@ bench-cuda: $(VENV)/test $(VENV)/frameworks $(VENV)/cuda  ## check and measure o
 bench-smoke: $(VENV)/bench  ## does the benchmark run at all (a minute)
 	$(BIN)/fastopt bench --profile smoke --output reports/.scratch/smoke
 
-test: $(VENV)/test  ## the tests, spread over the cores
-	@# a process a core: BLAS threads beside them only wait for each other
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests -m 'not alone' --numprocesses auto --maxprocesses 16 --dist loadfile --no-loadscope-reorder
+# a process a core: BLAS threads beside them only wait for each other
+SPREAD := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests --numprocesses auto --maxprocesses 16 --no-loadscope-reorder
+
+test: $(VENV)/test  ## the tests, spread over the cores: all but the long ones
+	$(SPREAD) --dist loadfile -m 'not alone and not long'
 	$(BIN)/python -m pytest tests -m alone
+
+test-long: $(VENV)/test  ## those that build the package, attack it, start many processes, or stand in for a device
+	$(SPREAD) --dist loadfile -m long
+
+test-all: test test-long  ## both
 
 attack: $(VENV)/test  ## an hour of calls at random, altered files, killed processes, forks, signals, sanitizers
 	$(BIN)/python -m tests.attack
@@ -51,7 +58,7 @@ report: $(VENV)/bench  ## the report once more, from the record of the last run
 gallery: $(VENV)/bench  ## draw reports/gallery: learning rates, decays, batch sizes, averages, ways of optimizers (half a minute)
 	$(BIN)/fastopt gallery
 
-narrow: $(VENV)/bench $(VENV)/frameworks  ## measure and draw reports/narrow: states in fewer bytes, what they cost and do (four minutes)
+narrow: $(VENV)/bench $(VENV)/frameworks  ## measure and draw reports/narrow: states in fewer bytes, what they cost and do (six minutes)
 	$(BIN)/fastopt narrow
 
 peers: $(VENV)/frameworks  ## install PyTorch, JAX, optax and thinc to measure and test beside

@@ -14,6 +14,8 @@ from fastopt.rules.family import COMMON
 from tests.builds import in_haste, only
 from tests.documents import ROOT, put_in_place
 
+pytestmark = pytest.mark.long
+
 COPIED = ("fastopt", "bench", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 ADDED = ("qhm", "clipped_sgd", "clipped_momentum")
 CHECKED = ("qhm", "clipped_momentum")

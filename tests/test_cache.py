@@ -128,6 +128,7 @@ def test_numba_keeps_its_kernels_in_the_folder(monkeypatch: pytest.MonkeyPatch, 
     assert not any(name.endswith(".tmp") for name in names)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_kernels_yet")
 def test_numba_finds_them_again_in_another_process(tmp_path: Path) -> None:
     import subprocess
@@ -247,6 +248,7 @@ def test_one_process_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_folder_that_was_filled_and_can_only_be_read_now_is_used(tmp_path: Path) -> None:
     """As in an image. For who may write anywhere, as root may, the system is made to say that this is not so."""
     closed = "import os\nos.access = lambda path, mode: not mode & os.W_OK\n"

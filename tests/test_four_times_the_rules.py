@@ -14,6 +14,8 @@ from fastopt.rules.entry import RULES
 from fastopt.rules.family import FAMILIES, forms_of
 from tests import four_times_the_rules
 
+pytestmark = pytest.mark.long
+
 
 def test_every_rule_is_there_four_times_and_has_what_a_rule_has(tmp_path: Path) -> None:
     if any(name.endswith(f"_{ending}") for name in RULES for ending in four_times_the_rules.COPIES):

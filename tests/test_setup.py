@@ -19,6 +19,8 @@ import pytest
 from tests.builds import in_haste, only
 from tests.documents import ROOT
 
+pytestmark = pytest.mark.long
+
 COPIED = ("fastopt", "bench", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 STEPPED = ("adam", "sgd")
 """The rules that are stepped here."""

@@ -13,7 +13,7 @@ import fastopt
 import fastopt.backends
 from fastopt.schedules import Chain, Linear, Plateau, Warmup
 from tests.conftest import LAUNCHINGS, needed
-from tests.interrupts import Interrupted, interrupted_at
+from tests.interrupts import Interrupted, interrupted_at, places_of
 
 BACKENDS = ["numpy", "numba", "cython"]
 
@@ -157,30 +157,33 @@ def made_or_not(backend: str, make: Callable[[str], Any], work: Callable[[Any], 
 
     before, done = stepped(), stepped()
     work(done)
+    after = {}
+    for outcome in ("not made", "made"):  # and a step that goes on from there
+        opt = stepped()
+        if outcome == "made":
+            work(opt)
+        step(opt)
+        after[outcome] = whole_state(opt)
     outcomes = {whole_state(before): "not made", whole_state(done): "made"}
     assert len(outcomes) == 2
     seen = set()
-    place = 0
-    while True:
+    tried = stepped()
+    for place in [*places_of(lambda: work(tried)), None]:
         opt = stepped()
         params = list(opt._params)
-        interrupted = interrupted_at(place, lambda opt=opt: work(opt))
+        if place is None:
+            work(opt)
+        else:
+            assert interrupted_at(place, lambda opt=opt: work(opt)), f"there was no place {place} the second time"
         outcome = outcomes.get(whole_state(opt))
         assert outcome is not None, f"interrupted at place {place}, it was left half done"
         assert all(a is b for a, b in zip(opt._params, params, strict=False))
         seen.add(outcome)
-        if not interrupted:
-            assert outcome == "made"
-            break
+        assert place is not None or outcome == "made"
         reference = {"made": done, "not made": before}[outcome]
         assert opt.steps == reference.steps
-        expected = stepped()
-        if outcome == "made":
-            work(expected)
-        step(expected)
-        step(opt)  # and it goes on from there
-        assert whole_state(opt) == whole_state(expected)
-        place += 1
+        step(opt)
+        assert whole_state(opt) == after[outcome]
     assert seen == {"made", "not made"}
 
 

@@ -28,6 +28,8 @@ from tests.attack.catalogue import ATTACKS
 from tests.attack.outcome import Outcome
 from tests.conftest import AVAILABLE
 
+pytestmark = pytest.mark.long
+
 SIZES = {
     "checkpoints": 0.12,
     "caches": 0.01,

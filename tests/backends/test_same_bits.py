@@ -63,7 +63,7 @@ def test_awkward_lengths_starts_and_values(rule: Rule, case: Case, launching: st
 @pytest.mark.usefixtures("threads_for_all_sizes")
 @pytest.mark.parametrize(("launching", "rule", "case", "dtype", "num_threads"), list(chosen(every_dtype=False)), indirect=["launching"])
 def test_many_steps_with_a_changing_learning_rate(rule: Rule, case: Case, launching: str, dtype: Any, num_threads: int) -> None:
-    assert compare(rule, launching, dtype, case, lengths=(1, 17, 300), steps=60, num_threads=num_threads, seed=7) == 0
+    assert compare(rule, launching, dtype, case, lengths=(1, 17, 300), steps=24, num_threads=num_threads, seed=7) == 0
 
 
 @pytest.mark.parametrize("every_dtype", [True, False])

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent), "COLUMNS": "200"}
 
 CONFTEST = "from bench.replay import figures  # noqa: F401\n"

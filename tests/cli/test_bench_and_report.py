@@ -14,6 +14,8 @@ from bench import test_step
 from bench.records import load
 from fastopt.cli import main, report
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -12,6 +12,8 @@ import pytest
 
 from fastopt.cuda import driver
 
+pytestmark = pytest.mark.long
+
 ON_DEVICE = [
     *(f"test_{name}.py" for name in ("on_device", "devices", "graphs", "groups", "held", "interrupts", "layouts", "norm")),
     *(f"test_{name}.py" for name in ("storages", "with_numba")),

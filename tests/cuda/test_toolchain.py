@@ -14,6 +14,8 @@ import pytest
 import fastopt
 from tests.cuda.kernels import needs_compiler
 
+pytestmark = pytest.mark.long
+
 PACKAGE = Path(fastopt.__file__).parent
 
 

@@ -12,6 +12,8 @@ from fastopt.host import threads
 from tests.conftest import needed
 from tests.host.processes import PREAMBLE, WAYS, run
 
+pytestmark = pytest.mark.long
+
 
 def test_forked_is_of_this_process() -> None:
     assert threads.forked() is False

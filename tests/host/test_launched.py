@@ -123,8 +123,8 @@ def test_scalars_are_62_at_most_and_numbers() -> None:
         call(("0.1",) * 62, 1.0, 1.0)
     with pytest.raises(TypeError):
         call([0.1] * 62, 1.0, 1.0)
-    with pytest.raises(ValueError, match=r"^scalars: expected at most 72, received 73$"):
-        launcher(Recorder(3, True, 71), [(0, 1)], 1, True)
+    with pytest.raises(ValueError, match=r"^scalars: expected at most 80, received 81$"):
+        launcher(Recorder(3, True, 79), [(0, 1)], 1, True)
     assert len(recorder.calls) == 1, "a call that failed reached the kernel"
 
 

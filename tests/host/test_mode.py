@@ -10,6 +10,8 @@ from tests.attack.modes import MODES, modes_are_taken_over
 from tests.conftest import needed
 from tests.host.processes import WAYS
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.skipif(platform.machine().lower() not in MODES, reason="helpers take over the modes of x86-64 and ARM alone")
 @pytest.mark.parametrize(("backend", "way"), WAYS)

@@ -22,6 +22,8 @@ from fastopt.rules.entry import Rule
 from tests.cuda.kernels import needs_compiler
 from tests.documents import ROOT
 
+pytestmark = pytest.mark.long
+
 SMOKE = PROFILES["smoke"]
 MEASURED = ("sgd", "adam", "nadam", "rmsprop_centered")
 """The rules that are measured here; that all would be is asked below."""

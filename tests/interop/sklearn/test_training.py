@@ -333,6 +333,7 @@ def test_pickles_load_where_there_is_no_fastopt(solver: str, tmp_path: Path) -> 
     same(pickle.loads(file.read_bytes()), fitted, "float64")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", [None, "loky"])
 def test_grid_searches(backend: str | None) -> None:
     """In this process, and in others, which have the patch as well where they are asked to begin with it."""
@@ -361,6 +362,7 @@ def test_grid_searches(backend: str | None) -> None:
     same(ours.best_estimator_, theirs.best_estimator_, "float64")
 
 
+@pytest.mark.long
 def test_scikit_learns_own_tests_pass_under_the_patch(tmp_path: Path) -> None:
     """All of its perceptrons' and optimizers', in a process where the patch is on."""
     pytest.importorskip("sklearn.neural_network.tests.test_mlp", reason="this scikit-learn comes without its tests")

@@ -39,4 +39,4 @@ PROFILES = {
     "quick": Effort(sizes=(1_000_000, 16_000_000), seconds=8.0),
     "full": Effort(sizes=(1_000_000, 64_000_000), seconds=60.0, length=4.0, steps=20_000),
 }
-"""Quick takes two to three minutes on two cores."""
+"""Quick takes some six minutes on two cores."""

@@ -26,13 +26,16 @@ from ..arrays import Array
 from ..losses import l2_penalty
 from ..workloads import china, digits, endless_mini_batches
 from .effort import Effort
-from .storages import FLOAT32, Given, built, bytes_held, here
+from .storages import FLOAT32, NARROW, Given, built, bytes_held, here
 from .text import CharacterModel, text
 
-__all__ = ["NUDGED", "TASKS", "Ending", "Job", "Task", "differences", "endings", "trained"]
+__all__ = ["NUDGED", "ROUNDED", "SETS", "TASKS", "Ending", "Job", "Set", "Task", "differences", "endings", "trained"]
 
 NUDGED = Given("float32, one bit off", {})
 """Float32 from parameters that are (1 + 2^-23) times as large."""
+
+ROUNDED = Given("float32, rounded at the end", {})
+"""Float32 whose last parameters are rounded to bfloat16."""
 
 POINTS = 60
 """Stretches of a run whose mean losses are kept."""
@@ -106,13 +109,28 @@ TASKS: dict[str, Callable[[], Task]] = {
 """By title; each is made when it is first asked for."""
 
 
+class Set(NamedTuple):
+    """Runs that are compared: of which tasks, and under which storages, float32 first."""
+
+    tasks: Callable[[], list[str]]
+    storages: Callable[[], list[Given]]
+
+
+SETS = {
+    "states": Set(lambda: list(TASKS), lambda: [*here(), NUDGED]),
+    "parameters": Set(lambda: ["digits", "characters"], lambda: [FLOAT32, ROUNDED, *NARROW]),
+}
+"""By what is narrow."""
+
+
 class Job(NamedTuple):
-    """A run: of which task, under which storage by its label, from which seed, and how many times the task's steps long."""
+    """A run: of which task, under which storage by its label, from which seed, how many times the task's steps long, and of which set."""
 
     task: str
     label: str
     seed: int
     length: float
+    of: str = "states"
 
 
 class Ending(NamedTuple):
@@ -135,30 +153,33 @@ def trained(job: Job) -> Ending:
     from threadpoolctl import threadpool_limits
 
     task = TASKS[job.task]()
-    given = next(given for given in (NUDGED, *here()) if given.label == job.label)
+    given = next(given for given in SETS[job.of].storages() if given.label == job.label)
     steps = max(1, round(job.length * task.steps))
     params = task.network.initial_params(job.seed)
     if given is NUDGED:
         for p in params:
             p *= np.float32(1.0 + 2.0**-23)
-    optimizer = built(fastopt.Adam, params, given, lr=Cosine(task.lr, steps), weight_decay=task.l2, num_threads=1)
+    kept = [given.array(p) for p in params]
+    optimizer = built(fastopt.Adam, kept, given, lr=Cosine(task.lr, steps), weight_decay=task.l2, num_threads=1)
     losses = []
     with threadpool_limits(1), np.errstate(all="ignore"):
         for rows in islice(endless_mini_batches(len(task.y), task.batch, job.seed), steps):
+            params = [p.astype(np.float32, copy=False) for p in kept]
             loss, gradients = task.network.loss_and_gradients(params, task.x[rows], task.y[rows])
-            optimizer.step(gradients)
+            optimizer.step([given.array(g) for g in gradients])
             losses.append(loss)
-        final = task.final_loss(params)
+        last = [NARROW[0].array(p) for p in kept] if given is ROUNDED else kept
+        final = task.final_loss([p.astype(np.float32, copy=False) for p in last])
     ends = np.unique(np.linspace(0, steps, min(POINTS, steps) + 1).astype(int))[1:]
     held = bytes_held(optimizer) / sum(p.size for p in params)
     return Ending(final, held, ends, np.array([stretch.mean() for stretch in np.split(np.array(losses), ends[:-1])]))
 
 
-@lru_cache(maxsize=1)
-def endings(effort: Effort) -> dict[Job, Ending]:
-    """Every run: each task under each storage, from each seed; shared out over processes. Made once."""
-    labels = [given.label for given in (*here(), NUDGED)]
-    jobs = [Job(task, label, seed, effort.length) for task in reversed(list(TASKS)) for seed in range(effort.seeds) for label in labels]
+@lru_cache(maxsize=len(SETS))
+def endings(effort: Effort, of: str = "states") -> dict[Job, Ending]:
+    """Every run of a set: each task under each storage, from each seed; shared out over processes. Made once."""
+    labels, tasks = [given.label for given in SETS[of].storages()], SETS[of].tasks()[::-1]
+    jobs = [Job(task, label, seed, effort.length, of) for task in tasks for seed in range(effort.seeds) for label in labels]
     if effort.processes == 1:
         return {job: trained(job) for job in jobs}
     # new processes, since forked ones would share what the threads of this one hold
@@ -166,10 +187,10 @@ def endings(effort: Effort) -> dict[Job, Ending]:
         return dict(zip(jobs, pool.map(trained, jobs), strict=True))
 
 
-def differences(effort: Effort, task: str, label: str) -> Array:
+def differences(effort: Effort, task: str, label: str, of: str = "states") -> Array:
     """How much larger the final loss is than float32's from the same seed, in percent; infinite where it is no number."""
-    found = endings(effort)
-    pairs = [[found[Job(task, own, seed, effort.length)].final for own in (label, FLOAT32.label)] for seed in range(effort.seeds)]
+    found = endings(effort, of)
+    pairs = [[found[Job(task, own, seed, effort.length, of)].final for own in (label, FLOAT32.label)] for seed in range(effort.seeds)]
     with np.errstate(all="ignore"):
         percent = np.array([100.0 * (own / beside - 1.0) for own, beside in pairs])
     return np.where(np.isfinite(percent), percent, np.inf)

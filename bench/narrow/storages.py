@@ -10,12 +10,14 @@ import numpy as np
 
 import fastopt
 from fastopt.optimizers.converted import numbers
+from fastopt.storage import STORAGES as STORAGES_BY_NAME
 
 from ..arrays import Array
 from ..drawing import looks
 
 __all__ = [
     "FLOAT32",
+    "NARROW",
     "PARAMETERS",
     "STORAGES",
     "Given",
@@ -31,10 +33,15 @@ __all__ = [
 
 
 class Given(NamedTuple):
-    """A storage of states: what the page calls it, and the options of an optimizer that keeps its states so."""
+    """A storage: what the page calls it, the options of an optimizer that keeps numbers so, and the dtype of parameters and gradients."""
 
     label: str
     options: Mapping[str, Any]
+    parameters: str = "float32"
+
+    def array(self, values: Array) -> Array:
+        """A parameter or a gradient as it keeps them; the array itself where it does so already."""
+        return values.astype(STORAGES_BY_NAME[self.parameters].dtype, copy=False)
 
 
 STORAGES: tuple[Given, ...] = (
@@ -47,6 +54,18 @@ STORAGES: tuple[Given, ...] = (
 """All of them, what they are compared with first. One that the installed fastopt refuses is left out, and the page says so."""
 
 FLOAT32 = STORAGES[0]
+
+NARROW: tuple[Given, ...] = (
+    Given("bfloat16, to nearest", {}, "bfloat16"),
+    Given("bfloat16, stochastic", {"stochastic_rounding": True}, "bfloat16"),
+    Given("24 bits", {"master_bits": 24}, "bfloat16"),
+    Given("24 bits, stochastic", {"master_bits": 24, "stochastic_rounding": True}, "bfloat16"),
+    Given("32 bits", {"master_bits": 32}, "bfloat16"),
+    Given("bfloat16, stochastic, int8 states", {"stochastic_rounding": True, "state_dtype": "int8"}, "bfloat16"),
+    Given("24 bits, int8 states", {"master_bits": 24, "state_dtype": "int8"}, "bfloat16"),
+    Given("32 bits, int8 states", {"master_bits": 32, "state_dtype": "int8"}, "bfloat16"),
+)
+"""Parameters of bfloat16, with or without a correction beside them: what a parameter is in them both."""
 
 PARAMETERS = ("float32", "bfloat16")
 """The dtypes of parameters and gradients whose bytes are compared."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from .effort import Effort
 from .runs import NUDGED, TASKS, Job, Task, differences, endings
 from .storages import FLOAT32, here, look_of, said
 
-__all__ = ["ASKED", "MOST", "TITLE", "draw", "percent"]
+__all__ = ["ASKED", "MOST", "TITLE", "draw", "percent", "points", "worst"]
 
 TITLE = "What it does to training"
 
@@ -41,20 +43,8 @@ def draw(path: Path, effort: Effort) -> str:
     away = {(task, name): differences(effort, task, name) for task in TASKS for name in names}
     with figure(path, WIDTH, 1.2 + 0.42 * len(names) * len(TASKS) + 0.5 * len(TASKS), size=LETTERS, rows=len(TASKS), shared=True) as axes:
         for axis, task in zip(axes, TASKS, strict=True):
-            axis.axvspan(-ASKED, ASKED, color=GREY, alpha=0.2, lw=0)
-            axis.axvline(0, color=INK, lw=1)
-            for row, name in enumerate(names):
-                look = {"color": INK, "marker": "|"} if name == NUDGED.label else look_of(name)
-                values = away[task, name]
-                inside = np.abs(values) < MOST
-                axis.plot(values[inside], np.full(inside.sum(), row), ls="", ms=10, alpha=0.75, **look)
-                axis.plot(np.full((~inside).sum(), MOST), np.full((~inside).sum(), row), ls="", ms=11, **{**look, "marker": ">"})
-            axis.set_xscale("symlog", linthresh=1.0, linscale=1.5)
-            axis.set_title(task, loc="left", fontsize="medium")
-            of_rows(axis, names)
-            axis.set_xlim(-12, 1.7 * MOST)
-            axis.set_xticks([-10, -1, 0, 1, 10, 100], ["-10", "-1", "0", "+1", "+10", "+100"])
-            axis.minorticks_off()
+            looks = [{"color": INK, "marker": "|"} if name == NUDGED.label else look_of(name) for name in names]
+            points(axis, task, {name: away[task, name] for name in names}, looks)
         axes[-1].set(xlabel="final loss, percent above float32's")
     head = ["states", "bytes held", *(f"{task}: mean" if k == 0 else f"{task}: worst" for task in TASKS for k in range(2))]
     body = [
@@ -82,6 +72,22 @@ def draw(path: Path, effort: Effort) -> str:
         f"{len(read.y):,} places; who guesses its {read.network.characters} characters by how often each occurs has "
         f"{_entropy(read.y):.2f} nats.{said()}"
     )
+
+
+def points(axis: Any, title: str, away: Mapping[str, Array], looks: Sequence[Mapping[str, Any]]) -> None:
+    """A row of points for each storage, with a band of what is as good as float32; what is farther than `MOST` stands at the edge."""
+    axis.axvspan(-ASKED, ASKED, color=GREY, alpha=0.2, lw=0)
+    axis.axvline(0, color=INK, lw=1)
+    for row, (values, look) in enumerate(zip(away.values(), looks, strict=True)):
+        inside = np.abs(values) < MOST
+        axis.plot(values[inside], np.full(inside.sum(), row), ls="", ms=10, alpha=0.75, **look)
+        axis.plot(np.full((~inside).sum(), MOST), np.full((~inside).sum(), row), ls="", ms=11, **{**look, "marker": ">"})
+    axis.set_xscale("symlog", linthresh=1.0, linscale=1.5)
+    axis.set_title(title, loc="left", fontsize="medium")
+    of_rows(axis, list(away))
+    axis.set_xlim(-12, 1.7 * MOST)
+    axis.set_xticks([-10, -1, 0, 1, 10, 100], ["-10", "-1", "0", "+1", "+10", "+100"])
+    axis.minorticks_off()
 
 
 def worst(values: Array) -> float:

@@ -1,7 +1,7 @@
 """Shows what it costs and does to keep the states of an optimizer in fewer bytes, from runs of the package itself, on a page with pictures.
 
 Bytes held and moved, the time of a step beside what its bytes say, three trainings from five seeds paired with float32, and what goes
-wrong with narrow storage, each with the storage that has it beside one that has not. It takes less than four minutes on two cores, with
+wrong with narrow storage, each with the storage that has it beside one that has not. It takes some six minutes on two cores, with
 --profile full a quarter of an hour. Seeds are fixed: all but what is timed comes out the same again.
 
 With --only, the page keeps what it had of the others.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 import pytest
 
-from bench.narrow import curves, runs, storages, training
+from bench.narrow import curves, runs, training
 from bench.narrow.effort import Effort
-from bench.narrow.runs import NUDGED, TASKS, Ending, Job
+from bench.narrow.runs import SETS, Ending, Job
 
 EFFORT = Effort(sizes=(1_000,), seconds=0.01, seeds=2, length=1.0, steps=20, processes=1)
 
@@ -26,12 +27,11 @@ def plant(monkeypatch: pytest.MonkeyPatch, percent: Mapping[str, tuple[float, fl
     Storages that are not named end as float32 does.
     """
     made = {}
-    for task in TASKS:
-        for given in (*storages.here(), NUDGED):
+    for of, own in SETS.items():
+        for task, given in product(own.tasks(), own.storages()):
             for seed, away in enumerate(percent.get(given.label, (0.0, 0.0))):
                 final = FLOAT32[task] * (1.0 + seed / 10.0) * (1.0 + away / 100.0)
-                made[Job(task, given.label, seed, 1.0)] = Ending(
-                    final, HELD.get(task, 4.0), np.array([50, 100]), np.array([3.0 * final, final])
-                )
+                ending = Ending(final, HELD.get(task, 4.0), np.array([50, 100]), np.array([3.0 * final, final]))
+                made[Job(task, given.label, seed, 1.0, of)] = ending
     for module in (runs, training, curves):
-        monkeypatch.setattr(module, "endings", lambda effort: made)
+        monkeypatch.setattr(module, "endings", lambda effort, of="states": made)

@@ -76,7 +76,7 @@ def test_differences_are_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
         for label, own in finals.items()
         for seed, final in enumerate(own)
     }
-    monkeypatch.setattr(runs, "endings", lambda effort: made)
+    monkeypatch.setattr(runs, "endings", lambda effort, of: made)
     found = runs.differences(Effort(sizes=(), seconds=0.0, seeds=3), "digits", NEAREST)
     assert found[:2] == pytest.approx([1.0, -0.5])
     assert found[2] == np.inf

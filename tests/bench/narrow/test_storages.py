@@ -28,7 +28,7 @@ def _one_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_float32_is_the_first_and_there_with_some_narrow_ones() -> None:
     assert storages.here()[0] is FLOAT32
-    assert FLOAT32 == ("float32", {})
+    assert FLOAT32 == ("float32", {}, "float32")
     assert {"float16", "bfloat16, to nearest"} < set(LABELS)
     assert len({given.label for given in STORAGES}) == len(STORAGES)
 

@@ -103,6 +103,8 @@ class Tensor:
     steps: int = 0
     memory: tuple[float, ...] = ()
     """What the host remembers of it from step to step."""
+    sum: Any = None
+    """Of its gradients since the last step, where several make one."""
 
 
 @dataclass
@@ -130,6 +132,10 @@ class Model:
     tensors: list[Tensor]
     nonfinite: str = "propagate"
     max_norm: float | None = None
+    accumulate: int = 1
+    accumulated: int = 0
+    grad_scale: float = 1.0
+    """What the gradients that were accumulated are multiplied by."""
     steps: int = 0
     grad_norm: float | None = None
 
@@ -153,7 +159,27 @@ class Model:
         return math.sqrt(global_norm.total(np.concatenate([np.zeros(0), *sums])))
 
     def step(self, grads: list[Any], grad_scale: float = 1.0, max_norm: float | None = None) -> bool | None:
-        """True for a step, False for one that is skipped, None for one that is to be refused because of what is in the gradients."""
+        """True for a step, False for gradients that make none, None for such as are to be refused because of what is in them."""
+        if self.accumulate == 1:
+            return self.update(grads, grad_scale, max_norm)
+        if self.nonfinite != "propagate" and not all(np.isfinite(g).all() for g in grads if g is not None):
+            return False if self.nonfinite == "skip" else None
+        for tensor, g in zip(self.tensors, grads, strict=True):
+            if g is not None:
+                own = g.astype(compute_dtype(g.dtype))
+                with np.errstate(all="ignore"):
+                    tensor.sum = own if tensor.sum is None else tensor.sum + own
+        self.accumulated, self.grad_scale = self.accumulated + 1, grad_scale
+        if self.accumulated < self.accumulate:
+            return False
+        sums = [tensor.sum for tensor in self.tensors]
+        self.accumulated = 0
+        for tensor in self.tensors:
+            tensor.sum = None
+        return self.update(sums, grad_scale * self.accumulate, max_norm)
+
+    def update(self, grads: list[Any], grad_scale: float, max_norm: float | None) -> bool | None:
+        """The same where every call is to make a step."""
         clip, limit = 1.0, self.max_norm if max_norm is None else max_norm
         norm = None if limit is None else self.norm(grads)
         if self.nonfinite != "propagate" and not all(np.isfinite(g).all() for g in grads if g is not None):

@@ -128,12 +128,14 @@ class Subject:
         for backend, opt in self.opts.items():
             where = f"{call} on {backend}"
             assert opt.steps == model.steps, f"{where}: {opt.steps} steps, and not {model.steps}"
+            assert opt.accumulated == model.accumulated, f"{where}: {opt.accumulated} gradients, and not {model.accumulated}"
             for i, (ours, tensor) in enumerate(zip(self.params[backend], model.tensors, strict=True)):
                 assert same_bits(ours, tensor.p), f"{where}: parameter {i}"
             states = opt.flat_state()
             for i, tensor in enumerate(model.tensors):
-                assert {name for name in states if states[name][i] is not None} == set(tensor.states)
-                for name, value in tensor.states.items():
+                expected = tensor.states if tensor.sum is None else {**tensor.states, "grad_sum": tensor.sum}
+                assert {name for name in states if states[name][i] is not None} == set(expected)
+                for name, value in expected.items():
                     assert same_bits(states[name][i], value), f"{where}: state {name} of {i}"
             norm, wanted = opt.grad_norm, model.grad_norm
             assert (norm is None) == (wanted is None), f"{where}: norm"

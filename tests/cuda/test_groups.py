@@ -121,3 +121,32 @@ def test_captured_steps_of_different_tensors_are_refused(emulated: Any) -> None:
     with pytest.raises(RuntimeError, match=r"^step: expected gradients for the same parameters as in the step that was captured before"):
         recorded(emulated, pair, [None if g is None else from_host(g) for g in pair.gradients((0,))])
     assert pair.agree()
+
+
+def test_gradients_of_several_calls_are_summed_up() -> None:
+    pair = Pair((np.float32, np.float32, np.float64, np.float32), accumulate=2, max_norm=1.0)
+    for k in range(4):
+        pair.step(absent=(k,), grad_scale=2.0)
+        assert [optimizer.accumulated for optimizer in pair.optimizers] == [(k + 1) % 2] * 2
+        if k % 2:
+            assert pair.agree()
+    assert [optimizer.steps for optimizer in pair.optimizers] == [2, 2]
+
+
+def test_gradients_are_left_as_zero_in_the_groups_that_ask() -> None:
+    p = [from_host(np.ones(n, np.float32)) for n in SIZES]
+    opt = fastopt.SGD([{"params": p[:2], "zero_grads": True}, {"params": p[2:]}], 1.0)
+    values = [np.linspace(-1.0, 1.0, n).astype(np.float32) for n in SIZES]
+    gradients = [from_host(g) for g in values]
+    stream = {} if SIMULATED else {"stream": STREAM}
+    opt.step([gradients[:2], gradients[2:]], **stream)
+    found = [to_host(g) for g in gradients]
+    assert [g.any() for g in found[:2]] == [False, False]
+    assert all(g.tobytes() == before.tobytes() for g, before in zip(found[2:], values[2:], strict=True))
+    assert all(np.array_equal(to_host(own), 1.0 - g) for own, g in zip(p, values, strict=True))
+    buffer = from_host(np.ones(2 * SIZES[1], np.float32))
+    both = fastopt.SGD([from_host(np.ones(2 * SIZES[1], np.float32)) for _ in range(2)], 1.0, zero_grads=True)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"^grads\[0\] and grads\[1\] overlap in memory"):
+            both.step([buffer, buffer], **stream)
+    assert to_host(buffer).all()

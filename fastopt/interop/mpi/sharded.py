@@ -125,7 +125,8 @@ class Sharded(Saving):
     def _settings(self) -> dict[str, list[str]]:
         """All that decides on a step besides arrays, in words."""
         local = self.local
-        own = {"max_norm": local._max_norm, "nonfinite": local._nonfinite, "steps": local.steps}
+        own = {"max_norm": local._max_norm, "nonfinite": local._nonfinite, "steps": local.steps, "accumulated": local.accumulated}
+        own["accumulate"] = local._accumulate
         return {"optimizer": [*(f"{share.rule.name} with {scheduled.saved(share.values)}" for share in local._shares), str(own)]}
 
     def _own(self, flats: Sequence[Array]) -> list[Array]:
@@ -142,7 +143,7 @@ class Sharded(Saving):
         grad_scale, max_norm
             As for an `Optimizer`: the sum is divided by `grad_scale`, so the number of ranks makes a mean of it.
 
-        Returns True, or False if the step was skipped (`nonfinite="skip"`), on all ranks.
+        Returns True, or False if the step was skipped (`nonfinite="skip"`) or its gradients were only summed up, on all ranks.
 
         Raises TypeError, ValueError, RuntimeError or FloatingPointError on all ranks, before anything is written.
         """

@@ -241,6 +241,39 @@ def states_are_divided_by_the_ranks(folder: Path) -> None:
 
 
 @together
+def gradients_are_left_as_zero(folder: Path) -> None:
+    ours, theirs = pair(groups={"b": {"zero_grads": False}}, zero_grads=True, max_norm=1.0)
+    for k in range(2):
+        own = gradients(k, RANK)
+        assert ours.step(own)
+        assert theirs.step(summed(k))
+        assert {name for name, g in own.items() if g.any()} == {"b"}
+    same(ours, theirs)
+    read_only = gradients(2, RANK)
+    read_only["w"].flags.writeable = RANK != SIZE - 1
+    with wrong(ValueError, "grads['w']: expected a writeable array"):
+        ours.step(read_only)
+    same(ours, theirs)
+
+
+@together
+def gradients_are_summed_up(folder: Path) -> None:
+    ours, theirs = pair(accumulate=3, max_norm=1.0, nonfinite="skip")
+    for k in range(4):
+        step(ours, theirs, k, grad_scale=2.0)
+        same(ours, theirs)
+    single = fastopt.Adam(theirs.params, accumulate=3, max_norm=1.0, nonfinite="skip")
+    single.load_state_dict(ours.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+    for k in range(4, 6):
+        assert ours.step(gradients(k, RANK), grad_scale=2.0) == single.step(summed(k), grad_scale=2.0) == (k == 5)
+    same(ours, single)
+    ours.local._accumulation.count[0] = RANK
+    with everywhere(ValueError):
+        ours.step(gradients(6, RANK))
+
+
+@together
 def states_whole_and_in_parts(folder: Path) -> None:
     ours, theirs = pair(fastopt.NAdam, lr=0.1, max_norm=1.0)
     for k in range(2):

@@ -32,7 +32,8 @@ def extensions() -> list[Extension]:
     from Cython.Build import cythonize
 
     GENERATED.mkdir(parents=True, exist_ok=True)
-    source = cython_source.module_source(kernel for rule in RULES.values() for kernel in cython_backend.ahead(rule))
+    of_rules = [kernel for rule in RULES.values() for kernel in cython_backend.ahead(rule)]
+    source = cython_source.module_source([*of_rules, *cython_backend.sums()])
     found = [
         Extension(
             name,

@@ -14,14 +14,20 @@ from fastopt.host import launched
 from fastopt.rules.entry import COPY, RULES, Rule
 from fastopt.rules.family import COMMON
 from tests.conftest import LAUNCHINGS, needed
-from tests.kernels import compiled_dtype
+from tests.kernels import compiled_dtype, is_first_of_its_kind
 
 EVERY = [pytest.param(rule, id=rule.name) for rule in RULES.values()]
 
 
-@pytest.mark.parametrize("rule", EVERY)
 @pytest.mark.parametrize(
-    ("launching", "decay"), [(way, 0.0 if "prange" in way else 0.2) for way in (*LAUNCHINGS, "numpy")], indirect=["launching"]
+    ("rule", "launching", "decay"),
+    [
+        pytest.param(rule, way, 0.0 if "prange" in way else 0.2, id=f"{rule.name}-{way}")
+        for way in (*LAUNCHINGS, "numpy")
+        for rule in RULES.values()
+        if "prange" not in way or is_first_of_its_kind(rule)  # Numba's own calls take another compilation
+    ],
+    indirect=["launching"],
 )
 def test_is_the_optimizers_step_and_keeps_the_callers_arrays(rule: Rule, launching: str, decay: float) -> None:
     dtype = compiled_dtype(coupled=decay != 0.0)

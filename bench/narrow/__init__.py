@@ -19,6 +19,7 @@ PICTURES = (
     "training",
     "curves",
     "parameters",
+    "stages",
     "standing",
     "scales",
     "zeros",

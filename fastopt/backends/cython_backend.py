@@ -16,9 +16,10 @@ from fastopt.host.launched import LaunchedRunner
 from fastopt.host.worklist import WorkList
 from fastopt.kernel import AHEAD, Kernel, kernel_of
 from fastopt.rules.entry import Rule, once_for_each
+from fastopt.rules.sums import BEGIN, GO_ON
 from fastopt.stages import COUPLED, PLAIN
 
-__all__ = ["ahead", "build_report", "has_kernel", "isa", "kernel_address", "prepare", "thread_count", "unavailable"]
+__all__ = ["ahead", "build_report", "has_kernel", "isa", "kernel_address", "prepare", "sums", "thread_count", "unavailable"]
 
 
 @once
@@ -66,6 +67,15 @@ def thread_count(num_threads: int | None) -> int:
 def ahead(rule: Rule) -> list[Kernel]:
     """The kernels of a rule that are compiled when fastopt is installed, if the rule is the package's."""
     return list(dict.fromkeys(kernel_of(rule, stages, *storages) for stages in (PLAIN, COUPLED) for storages in AHEAD))
+
+
+SUMS = (("float32", "float32"), ("float32", "bfloat16"), ("float32", "float16"), ("float64", "float64"))
+"""Storage of sums of gradients, and of what is added to them, for which kernels are compiled ahead too."""
+
+
+def sums() -> list[Kernel]:
+    """The kernels of sums of gradients (`fastopt.rules.sums`) that are compiled when fastopt is installed."""
+    return [kernel_of(rule, PLAIN, *storages, ()) for rule in (BEGIN, GO_ON) for storages in SUMS]
 
 
 @once_for_each

@@ -136,7 +136,7 @@ def test_every_bad_call_applies_to_some_optimizer() -> None:
     applied = set()
     for seed, kind in enumerate(["array", "list", "mapping", "nested"] * 3):
         machine = Calls()
-        how: dict[str, Any] = {"nonfinite": "propagate", "max_norm": None, "threads": None}
+        how: dict[str, Any] = {"nonfinite": "propagate", "max_norm": None, "accumulate": 1, "threads": None}
         machine.construct(seed=seed, name=1, kind=kind, count=4, mixed=True, grouped=False, **how)
         for which, (name, _) in enumerate(CALLS):
             before = REFUSED[name]

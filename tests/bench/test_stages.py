@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import fastopt
-from bench import tables
-from bench import test_stages as stages
+from bench import stages, tables
 from bench.records import Record, Row
 
 
@@ -17,7 +16,7 @@ from bench.records import Record, Row
 def test_a_contender_makes_a_step_of_its_stages(name: str) -> None:
     p, g = np.ones(1_000, np.float32), np.full(1_000, 2.0, np.float32)
     opt = fastopt.Adam(p, 0.1, backend="numpy", **stages.OPTIONS[name])
-    stages._stepping(name, opt, g)()
+    stages.stepping(name, opt, g)()
     assert (opt.steps, opt.accumulated) == (1, 0)
     assert (opt.grad_norm is not None) == (name in ("max_norm", stages.EVERY))
     assert g.any() == (name not in ("zero_grads", stages.EVERY))

@@ -52,7 +52,12 @@ def scheduled_momentum(backend: str) -> Any:
     return fastopt.SGD([np.arange(5, dtype=np.float32)], lr=0.5, momentum=Linear(0.5, 8, 0.9), backend=backend)
 
 
-MADE = [one, two_dtypes, groups, with_memory, clipped]
+def summing(backend: str) -> Any:
+    """Its third gradient is only added to the two before."""
+    return fastopt.Adam([np.arange(5, dtype=np.float32), np.arange(7.0)], accumulate=4, backend=backend)
+
+
+MADE = [one, two_dtypes, groups, with_memory, clipped, summing]
 
 
 def grads_of(opt: Any) -> Any:
@@ -63,8 +68,9 @@ def grads_of(opt: Any) -> Any:
 def whole_state(opt: Any) -> bytes:
     """All that a call may change, as bytes."""
     kept = opt.state_dict()
-    counts = repr((kept["steps"], kept["slots"], kept["groups"])).encode()
-    return counts + b"".join(p.tobytes() for p in opt._params) + b"".join(s.tobytes() for own in opt._states for s in own)
+    counts = repr((kept["steps"], kept["slots"], kept["groups"], kept.get("accumulated"))).encode()
+    arrays = [*opt._params, *(s for own in opt._states for s in own), *kept["state"].get("grad_sum", [])]
+    return counts + b"".join(array.tobytes() for array in arrays)
 
 
 def step(opt: Any) -> None:

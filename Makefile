@@ -12,7 +12,7 @@ COMPILED := setup.py pyproject.toml $(wildcard fastopt/*/*.pxd fastopt/*/*.pyx f
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
 
-bench: $(VENV)/bench  ## measure on this machine (about seven minutes) and write reports/latest
+bench: $(VENV)/bench  ## measure on this machine (some ten minutes) and write reports/latest
 	$(BIN)/fastopt info --no-measure
 	$(BIN)/fastopt bench --profile quick --output reports/latest
 

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 COMPILED := setup.py pyproject.toml $(wildcard fastopt/*/*.pxd fastopt/*/*.pyx fastopt/host/*.h fastopt/rules/*.py fastopt/storage/*.py) \
-	fastopt/transcribe.py fastopt/kernel.py fastopt/stages.py $(wildcard fastopt/backends/cython_*.py)
+	fastopt/transcribe.py fastopt/kernel.py fastopt/stages.py fastopt/backends/reading.py $(wildcard fastopt/backends/cython_*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help attack bench bench-full bench-cuda bench-smoke baseline test test-long test-all lint check report gallery narrow peers readme-figures documents clean
@@ -30,14 +30,14 @@ bench-smoke: $(VENV)/bench  ## does the benchmark run at all (a minute)
 	$(BIN)/fastopt bench --profile smoke --output reports/.scratch/smoke
 
 # a process a core: BLAS threads beside them only wait for each other
-SPREAD := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests --numprocesses auto --maxprocesses 16 --no-loadscope-reorder
+SPREAD := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests --numprocesses auto --maxprocesses 16 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/test  ## the tests, spread over the cores: all but the long ones
-	$(SPREAD) --dist loadfile -m 'not alone and not long'
+	$(SPREAD) -m 'not alone and not long'
 	$(BIN)/python -m pytest tests -m alone
 
 test-long: $(VENV)/test  ## those that build the package, attack it, start many processes, or stand in for a device
-	$(SPREAD) --dist loadfile -m long
+	$(SPREAD) -m long
 
 test-all: test test-long  ## both
 

@@ -63,7 +63,7 @@ def measured(size: int, seconds: float, threads: int) -> Row:
         calls = InCalls(p, g, threads)
         contenders[name] = Contender(calls.step if name == CALLS else calls.optimizer.step, polls=True)
     rounds = interleave(contenders, seconds)
-    return row_of(rounds, group="stages", label=f"{size:,}", tensors=1, elements=size, backend=backend, threads=threads, bytes=moved)
+    return row_of(rounds, group="stages", label=f"{size:,}", tensors=1, elements=size, backend=backend, threads=threads, moved=moved)
 
 
 def stepping(name: str, opt: Any, g: Any) -> Callable[[], object]:

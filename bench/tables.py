@@ -149,11 +149,11 @@ def stages(record: Record) -> str:
     for row in rows:
         plain = row.subject
         for name in row.seconds:
-            moved = row["bytes"].get(name)
+            moved = row["moved"].get(name)
             times = ratio(row.seconds[name], row.seconds[plain])
             of_bytes = "-"
             if moved is not None:
-                of_bytes = f"{times.median * row['bytes'][plain] / moved:.2f}"
+                of_bytes = f"{times.median * row['moved'][plain] / moved:.2f}"
             cells = [row["label"], name, "-" if moved is None else f"{moved:g}", time_of(row.median(name)) + mark(row, name)]
             body.append([*cells, "1" if name == plain else str(times), of_bytes])
     return or_none(["parameters", "", "bytes a parameter", "time", "times the first's", "of what its bytes say"], body)

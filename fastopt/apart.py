@@ -1,15 +1,23 @@
-"""Gradients that a step leaves as 0, and whether any other gradient lies in the memory of one. The same for host and device."""
+"""Gradients that a step leaves as 0, and whether anything else lies in the memory of one. The same for host, device and MPI."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastopt.extents import Extents
 
-__all__ = ["Apart"]
+__all__ = ["Apart", "refuse_shared"]
+
+
+def refuse_shared(starts: NDArray[np.int64], sizes: NDArray[np.int64], written: NDArray[np.bool_], label: Callable[[int], str]) -> None:
+    """Raises ValueError naming two of these arrays that share memory, at least one of which is written."""
+    own, others = np.flatnonzero(written), np.flatnonzero(~written)
+    extents = Extents(starts[own], sizes[own], lambda k: label(int(own[k])))
+    extents.refuse(starts[others], sizes[others], lambda k: label(int(others[k])))
 
 
 class Apart:
@@ -19,23 +27,19 @@ class Apart:
     """
 
     def __init__(self, works: Sequence[Any]) -> None:
-        self._works = [work for work in works if work.kernel.stages.zeroed] + [work for work in works if not work.kernel.stages.zeroed]
-        self._writing = sum(work.kernel.stages.zeroed for work in works)
+        self._works = list(works) if any(work.kernel.stages.zeroed for work in works) else []
         self._seen: list[bytes] = []
 
     def check(self) -> None:
         """Raises ValueError naming two gradients that share memory, one of which is to be left as 0; their work lists forget them all."""
-        if not self._writing:
-            return
         taken = [part.tobytes() for work in self._works for part in (work.gradients_at, work.absent[:-1])]
         if taken == self._seen:
             return
+        starts, sizes = (np.concatenate([getattr(work, name) for work in self._works]) for name in ("gradients_at", "gradient_bytes"))
+        written = np.repeat([work.kernel.stages.zeroed for work in self._works], [len(work.params) for work in self._works])
+        there = np.flatnonzero(np.concatenate([work.absent[:-1] for work in self._works]) == 0)
         try:
-            written = Extents.together([self._given(work) for work in self._works[: self._writing]])
-            for work in self._works[self._writing :]:
-                given = work.absent[:-1] == 0
-                labels = [label for label, there in zip(work.gradient_labels, given, strict=True) if there]
-                written.refuse(work.gradients_at[given], work.gradient_bytes[given], labels.__getitem__)
+            refuse_shared(starts[there], sizes[there], written[there], lambda k: self._label(int(there[k])))
         except ValueError:
             self._seen = []
             for work in self._works:
@@ -43,7 +47,10 @@ class Apart:
             raise
         self._seen = taken
 
-    @staticmethod
-    def _given(work: Any) -> Extents:
-        places = np.flatnonzero(work.absent[:-1] == 0)
-        return Extents(work.gradients_at[places], work.gradient_bytes[places], lambda k: work.gradient_labels[places[k]])
+    def _label(self, index: int) -> str:
+        """What a gradient is called, by its number among those of all."""
+        for work in self._works:
+            if index < len(work.params):
+                return str(work.gradient_labels[index])
+            index -= len(work.params)
+        raise IndexError(index)

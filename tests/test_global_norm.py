@@ -163,3 +163,20 @@ def test_limits_that_are_refused(value: Any, error: type[Exception]) -> None:
 @pytest.mark.parametrize(("norm", "expected"), [(1.0, 1.0), (2.0, 1.0), (4.0, 0.5), (math.inf, 0.0), (math.nan, math.nan)])
 def test_the_factor_of_a_norm(norm: float, expected: float) -> None:
     assert str(global_norm.factor(norm, 2.0)) == str(expected)
+
+
+@pytest.mark.usefixtures("threads_for_all_sizes")
+@pytest.mark.parametrize("dtype", STORAGES)
+@pytest.mark.parametrize("launching", [*LAUNCHINGS, "numpy"], indirect=True)
+def test_what_is_not_finite_is_found_wherever_it_lies(launching: str, dtype: str) -> None:
+    """Rows are read from several places at once, and what is left of them after that."""
+    for length in (1, 3, 5, 18, 1027):
+        g = np.ones(length, STORAGES[dtype].dtype)
+        opt = fastopt.SGD(
+            np.ones(length, "float64" if dtype == "float64" else "float32"), grad_dtype=dtype, nonfinite="skip", backend=launching
+        )
+        assert opt.step(g)
+        for place in {*range(min(length, 18)), *range(0, length, 97), length - 1}:
+            g[place] = np.inf if place % 2 else np.nan
+            assert opt.step(g) is False, f"{dtype}: element {place} of {length}"
+            g[place] = 1.0

@@ -16,7 +16,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     # what may be a parameter or a gradient is asked through whoever takes them, and a norm through the steps that clip
     "tests/bad_calls/test_steps.py": ("fastopt/host/arrays.py",),
     "tests/test_memory.py": ("fastopt/host/memory.py",),
-    "tests/test_global_norm.py": ("fastopt/host/norm.py", "fastopt/backends/streams.py"),
+    "tests/test_global_norm.py": ("fastopt/host/norm.py", "fastopt/backends/reading.py"),
     # texts are there for storages, shares and a plan for groups of parameters
     "tests/test_storage.py": ("fastopt/storage/bits.py", "fastopt/backends/cython_storage.py", "fastopt/backends/numba_storage.py"),
     "tests/optimizers/test_groups.py": ("fastopt/plan.py", "fastopt/optimizers/shares.py"),

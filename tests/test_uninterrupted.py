@@ -193,6 +193,38 @@ def made_or_not(backend: str, make: Callable[[str], Any], work: Callable[[Any], 
     assert seen == {"made", "not made"}
 
 
+@pytest.mark.parametrize("options", [{}, {"max_norm": 0.5}, {"nonfinite": "skip"}], ids=str)
+def test_the_call_that_completes_a_sum_loses_nothing(options: dict[str, Any]) -> None:
+    """Its gradient is added or not, and if it is, the step is made by it or by the call after it."""
+
+    def summed() -> Any:
+        opt = fastopt.Adam([np.arange(5, dtype=np.float32), np.arange(7.0)], accumulate=3, **options)
+        for _ in range(2):
+            step(opt)
+        return opt
+
+    before, done, tried = summed(), summed(), summed()
+    step(done)
+    made = whole_state(done)
+    step(done)
+    after = whole_state(done)
+    seen = set()
+    for place in places_of(lambda: step(tried)):
+        opt = summed()
+        assert interrupted_at(place, lambda opt=opt: step(opt)), f"there was no place {place} the second time"
+        if whole_state(opt) == whole_state(before):
+            seen.add("not added")
+            step(opt)
+            assert whole_state(opt) == made
+            continue
+        due = opt.accumulated == 3
+        assert due or whole_state(opt) == made, f"interrupted at place {place}, it was left half done"
+        seen.add("due" if due else "made")
+        step(opt)
+        assert whole_state(opt) == after
+    assert seen == {"not added", "due", "made"}
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers that send signals")
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_real_signals(backend: str) -> None:

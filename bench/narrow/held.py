@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 import fastopt
-from fastopt import storage
 
 from ..drawing import COLOURS, GREY, INK, LETTERS, WIDTH, figure, of_rows
 from ..markdown import table
@@ -26,8 +25,8 @@ COUNT = 1 << 20
 class Bytes(NamedTuple):
     """Of Adam, for each parameter.
 
-    `held` are its states, `beside` the parameter itself; `moved` is the least traffic of a step, and `through` the part of it that are
-    parameter and gradient: each read once, and the parameter written.
+    `held` are its states, scales and corrections, `beside` the parameter itself; `moved` is the least traffic of a step, and `through` the
+    part of it that are parameter and gradient: each read once, and the parameter written.
     """
 
     parameters: str
@@ -39,18 +38,17 @@ class Bytes(NamedTuple):
     through: int
 
 
-def found_of(parameters: str, given: Given) -> Bytes:
+def found_of(given: Given) -> Bytes:
     """Builds an optimizer, and asks its kernel and its arrays."""
-    p = np.zeros(COUNT, storage.STORAGES[parameters].dtype)
+    p = given.array(np.zeros(COUNT, np.float32))
     optimizer = built(fastopt.Adam, p, given)
-    return Bytes(
-        parameters, given.label, optimizer.backend, bytes_held(optimizer) / COUNT, p.itemsize, bytes_moved(optimizer), 3 * p.itemsize
-    )
+    held, moved = bytes_held(optimizer) / COUNT, bytes_moved(optimizer)
+    return Bytes(given.parameters, given.label, optimizer.backend, held, p.itemsize, moved, 3 * p.itemsize)
 
 
 def draw(path: Path, effort: Effort) -> str:
     """Draws two bars for each: what is moved, parted, and what is held."""
-    found = [found_of(parameters, given) for parameters in PARAMETERS for given in here()]
+    found = [found_of(given._replace(parameters=parameters)) for parameters in PARAMETERS for given in here()]
     names = [each.states for each in found]
     with figure(path, WIDTH, 2.0 + 0.62 * len(found), size=LETTERS) as (axis,):
         for row, each in enumerate(found):

@@ -3,64 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-import fastopt
-
-from ..arrays import filled
 from ..drawing import COLOURS, INK, LETTERS, WIDTH, figure
-from ..interleave import Contender, interleave
 from ..machine import describe
 from ..markdown import mark, table, time_of
-from ..peers import BETAS, EPS, LR
-from ..records import Row, ratio, row_of
+from ..records import Row, ratio
 from .effort import Effort
+from .held import Bytes, found_of
 from .runs import ROUNDED, SETS, differences
-from .storages import FLOAT32, NARROW, Given, built, bytes_held, bytes_moved
+from .storages import FLOAT32, NARROW
+from .times import measured
 from .training import ASKED, percent, points, worst
 
-__all__ = ["TITLE", "Bytes", "draw", "held", "measured"]
+__all__ = ["TITLE", "draw"]
 
 TITLE = "Narrow parameters: bytes, time and training"
-
-COUNT = 1 << 16
-
-
-class Bytes(NamedTuple):
-    """Of Adam, for each parameter: the parameter, what is held beside it, and the least traffic of a step."""
-
-    parameter: int
-    beside: float
-    moved: float
-
-
-def held(given: Given) -> Bytes:
-    """Builds an optimizer, and asks its arrays and its kernel."""
-    p = given.array(np.zeros(COUNT, np.float32))
-    optimizer = built(fastopt.Adam, p, given)
-    return Bytes(p.itemsize, bytes_held(optimizer) / COUNT, bytes_moved(optimizer))
-
-
-def measured(size: int, seconds: float) -> Row:
-    """Steps over so many parameters, in turns, float32's first."""
-    values, slopes = filled(size, np.float32, 0), filled(size, np.float32, 1)
-    contenders = {}
-    for given in (FLOAT32, *NARROW):
-        p, g = given.array(values).copy(), given.array(slopes)
-        contenders[given.label] = _stepping(built(fastopt.Adam, p, given, lr=LR, betas=BETAS, eps=EPS), g)
-    return row_of(interleave(contenders, seconds), label=f"{size:,}", elements=size)
-
-
-def _stepping(optimizer: fastopt.Adam, g: object) -> Contender:
-    return Contender(lambda: optimizer.step(g))
 
 
 def draw(path: Path, effort: Effort) -> str:
     """Draws a point for each seed, a panel for each training."""
-    found = {given.label: held(given) for given in (FLOAT32, *NARROW)}
-    rows = [measured(size, effort.seconds) for size in effort.sizes]
+    compared = [FLOAT32, *NARROW]
+    found = {given.label: found_of(given) for given in compared}
+    rows = [measured(compared, size, effort.seconds) for size in effort.sizes]
     tasks, names = SETS["parameters"].tasks(), [ROUNDED.label, *(given.label for given in NARROW)]
     away = {task: {name: differences(effort, task, name, "parameters") for name in names} for task in tasks}
     looks = [{"color": INK, "marker": "|"}] + [{"color": COLOURS[int("int8" in name)], "marker": "o"} for name in names[1:]]
@@ -92,7 +58,7 @@ def draw(path: Path, effort: Effort) -> str:
 
 def _costs(name: str, found: dict[str, Bytes], rows: list[Row]) -> list[str]:
     own, first = found[name], found[FLOAT32.label]
-    cells = [f"{own.parameter}", f"{own.beside:.4g}", f"{own.moved:.4g}", f"{own.moved / first.moved:.2f}"]
+    cells = [f"{own.beside}", f"{own.held:.4g}", f"{own.moved:.4g}", f"{own.moved / first.moved:.2f}"]
     for row in rows:
         times = "1" if name == row.subject else str(ratio(row.times(name), row.times(row.subject)))
         cells += [time_of(row.median(name)) + mark(row, name), times]

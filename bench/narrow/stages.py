@@ -6,12 +6,13 @@ from pathlib import Path
 
 from fastopt.host import threads
 
-from ..drawing import COLOURS, INK, LETTERS, WIDTH, figure, of_rows
+from ..drawing import LETTERS, WIDTH, figure
 from ..machine import describe
 from ..records import Record, ratio
 from ..stages import CALLS, EVERY, PLAIN, measured
 from ..tables import stages
 from .effort import Effort
+from .times import legend, panel
 
 __all__ = ["TITLE", "draw"]
 
@@ -21,20 +22,12 @@ TITLE = "One pass: stages of a step beside their bytes"
 def draw(path: Path, effort: Effort) -> str:
     """Draws a point for each: its time, and where its bytes would have it."""
     row = measured(max(effort.sizes), effort.seconds, threads.resolve(None))
-    names, moved = list(row.seconds), row["bytes"]
-    found = {name: ratio(row.times(name), row.times(PLAIN)) for name in names}
+    names, moved = list(row.seconds), row["moved"]
     with figure(path, WIDTH, 1.8 + 0.42 * len(names), size=LETTERS) as (axis,):
-        for line, name in enumerate(names):
-            own, colour = found[name], COLOURS[0 if name in moved else 1]
-            axis.plot([own.low, own.high], [line, line], color=colour, lw=3, alpha=0.5, solid_capstyle="butt")
-            axis.plot(own.median, line, ls="", ms=9, marker="o" if name in moved else "s", color=colour)
-            if name in moved:
-                axis.plot(moved[name] / moved[PLAIN], line, "|", ms=20, mew=2.5, color=INK, zorder=1)
-        for label, marker, colour in (("fastopt", "o", COLOURS[0]), ("others", "s", COLOURS[1]), ("what the bytes say", "|", INK)):
-            axis.plot([], [], ls="", ms=10, mew=2.5 if marker == "|" else None, marker=marker, color=colour, label=label)
-        axis.set(xlabel=f"time of a step, of that with {PLAIN}", xlim=(0, None))
-        of_rows(axis, names)
-        axis.figure.legend(frameon=False, loc="outside upper left", ncols=2)
+        panel(axis, row, names)
+        axis.set(xlabel=f"time of a step, of that with {PLAIN}")
+        legend(axis)
+    found = {name: ratio(row.times(name), row.times(PLAIN)) for name in names}
     machine = describe()
     beside = f" PyTorch takes {found[CALLS].median / found[EVERY].median:.2f} times as long for the same." if CALLS in found else ""
     return (

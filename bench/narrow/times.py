@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from .effort import Effort
 from .peers import absent, present
 from .storages import FLOAT32, PARAMETERS, Given, built, bytes_moved, here, said
 
-__all__ = ["TITLE", "Way", "away", "draw", "measured", "ways"]
+__all__ = ["TITLE", "away", "draw", "legend", "measured", "panel", "ways"]
 
 TITLE = "Time of a step, beside what the bytes say"
 
@@ -32,45 +31,34 @@ CHECKED, STEPS = 65_536, 100
 """Elements and steps that updates are compared over."""
 
 
-@dataclass(frozen=True)
-class Way:
-    """One of the package's ways to keep parameters and states."""
-
-    parameters: str
-    given: Given
-
-    @property
-    def label(self) -> str:
-        """What tables and pictures call it: its states, and its parameters where they are narrow."""
-        return self.given.label if self.parameters == "float32" else f"{self.parameters} p; {self.given.label}"
-
-    def array(self, values: Array) -> Array:
-        """Parameters or gradients as it keeps them."""
-        return values.astype(storage.STORAGES[self.parameters].dtype)
-
-    def optimizer(self, p: Array) -> Any:
-        """Adam as the peers make it."""
-        return built(fastopt.Adam, p, self.given, lr=LR, betas=BETAS, eps=EPS)
+def ways() -> list[Given]:
+    """The storages of states with parameters and gradients of each dtype; float32 throughout is the first."""
+    return [_with(parameters, given) for parameters in PARAMETERS for given in here()]
 
 
-def ways() -> list[Way]:
-    """All of them; float32 throughout is the first."""
-    return [Way(parameters, given) for parameters in PARAMETERS for given in here()]
+def _with(parameters: str, given: Given) -> Given:
+    """A storage with parameters of that dtype, which stands in its name where it is not float32."""
+    return given if parameters == "float32" else given._replace(label=f"{parameters} p; {given.label}", parameters=parameters)
 
 
-def measured(size: int, seconds: float) -> Row:
+def optimizer_of(way: Given, p: Array) -> Any:
+    """Adam as the peers make it."""
+    return built(fastopt.Adam, p, way, lr=LR, betas=BETAS, eps=EPS)
+
+
+def measured(ways: Sequence[Given], size: int, seconds: float, peers: Sequence[type[Peer]] = ()) -> Row:
     """Steps over so many parameters, in turns; the bytes that each moves stand beside its times."""
     values, slopes = filled(size, np.float32, 0), filled(size, np.float32, 1)
     contenders, bytes_of_way = {}, {}
     arrays: dict[str, tuple[Array, Array]] = {}
-    for way in ways():
+    for way in ways:
         if way.parameters not in arrays:  # where parameters are matters to none, and to have them once saves memory
             arrays[way.parameters] = way.array(values), way.array(slopes)
         p, g = arrays[way.parameters]
-        optimizer = way.optimizer(p)
+        optimizer = optimizer_of(way, p)
         contenders[way.label] = _stepping(optimizer, g)
         bytes_of_way[way.label] = bytes_moved(optimizer)
-    for kind in present():
+    for kind in peers:
         peer = Handed(kind, [values.copy()], [slopes.copy()], threads=threads.resolve(None))
         contenders[kind.name] = Contender(peer.step, polls=kind.polls)
     return row_of(interleave(contenders, seconds), label=f"{size:,}", elements=size, moved=bytes_of_way)
@@ -96,7 +84,7 @@ def away(make: Callable[[Array, Array], tuple[Callable[[Array], object], Callabl
     begun = np.random.default_rng(8).standard_normal(CHECKED).astype(np.float32)
     begun = begun.astype(storage.STORAGES["bfloat16"].dtype).astype(np.float32)  # which every dtype can hold
     expected = begun.copy()
-    reference = Way("float32", FLOAT32).optimizer(expected)
+    reference = optimizer_of(FLOAT32, expected)
     step: Any = None
     for gradient in _gradients():
         if step is None:
@@ -108,12 +96,12 @@ def away(make: Callable[[Array, Array], tuple[Callable[[Array], object], Callabl
         return float(100.0 * np.sqrt(error / np.mean(np.square((expected - begun).astype(np.float64)))))
 
 
-def away_of_way(way: Way) -> float:
+def away_of_way(way: Given) -> float:
     """Of one of the package's ways."""
 
     def make(p: Array, g: Array) -> tuple[Callable[[Array], object], Callable[[], Array]]:
         kept = way.array(p)
-        optimizer = way.optimizer(kept)
+        optimizer = optimizer_of(way, kept)
         return lambda gradient: optimizer.step(way.array(gradient)), lambda: kept.astype(np.float32)
 
     return away(make)
@@ -137,13 +125,13 @@ def away_of_peer(kind: type[Peer]) -> float:
 def draw(path: Path, effort: Effort) -> str:
     """Draws a panel for each size, with a line for each storage: its time, and where its bytes would have it."""
     errors = {way.label: away_of_way(way) for way in ways()} | {kind.name: away_of_peer(kind) for kind in present()}
-    rows = [measured(size, effort.seconds) for size in effort.sizes]
+    rows = [measured(ways(), size, effort.seconds, present()) for size in effort.sizes]
     names = list(rows[0].seconds)
     with figure(path, WIDTH, 1.6 + (0.42 * len(names) + 0.6) * len(rows), size=LETTERS, rows=len(rows)) as axes:
         for axis, row in zip(axes, rows, strict=True):
-            _panel(axis, row, names)
+            panel(axis, row, names)
         axes[-1].set(xlabel="time of a step, of float32's")
-        axes[0].figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside upper left", ncols=2)
+        legend(axes[0])
     moved, first = rows[0]["moved"], rows[0].subject
     head = [
         "parameters and states",
@@ -181,7 +169,7 @@ def _error(percent: float) -> str:
     return f"{percent:.2g} %" if percent < 1_000 else "over 1,000 %"
 
 
-def _panel(axis: Any, row: Row, names: list[str]) -> None:
+def panel(axis: Any, row: Row, names: list[str]) -> None:
     """Medians with their intervals; a peer beyond half again the package's longest stands at the edge, with its number."""
     first, moved = row.subject, row["moved"]
     found = {name: ratio(row.times(name), row.times(first)) for name in names}
@@ -203,3 +191,8 @@ def _panel(axis: Any, row: Row, names: list[str]) -> None:
         axis.plot([], [], ls="", ms=10, mew=2.5 if marker == "|" else None, marker=marker, color=colour, label=label)
     axis.set_xlim(0, edge)
     of_rows(axis, names)
+
+
+def legend(axis: Any) -> None:
+    """What the marks of a panel are, above all panels."""
+    axis.figure.legend(*axis.get_legend_handles_labels(), frameon=False, loc="outside upper left", ncols=2)

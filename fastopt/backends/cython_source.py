@@ -11,7 +11,7 @@ from functools import cache as once
 
 from fastopt.backends import cython_storage
 from fastopt.backends.cython_storage import REAL
-from fastopt.backends.streams import BLOCK_OF_TURN, STREAMS
+from fastopt.backends.reading import BLOCK_OF_TURN, PLACES
 from fastopt.kernel import Kernel
 from fastopt.rules.entry import once_for_each
 from fastopt.storage import EVERY, STORAGES, Storage, noise
@@ -122,10 +122,10 @@ cdef int all_finite_{name}({kernel_arguments}) noexcept nogil:
             continue
         g = <const element_{name}*> at[1] + rows[3 * row + 1]
         length = rows[3 * row + 2]
-        each = length // {streams}
+        each = length // {places}
         for i in range(each):
 {looks}
-        for i in range({streams} * each, length):
+        for i in range({places} * each, length):
             x = load_{name}(g[i])
             found |= x - x != 0  # NaN for an infinity or a NaN, 0 for all else
     return found
@@ -142,7 +142,7 @@ cdef int squares_of_{name}({kernel_arguments}) noexcept nogil:
         length = rows[3 * row + 2]
         sums = <double*> scalars + at[width - 2] + rows[3 * row + 1] // 256
         blocks = (length + 255) // 256
-        each = blocks // {streams}
+        each = blocks // {places}
         for turn in range(blocks):
             block = {block_of_turn}
             sums[block] = squares_{name}(g + 256 * block, min(256, length - 256 * block)) if at[width - 1] >= 0 else 0.0
@@ -266,9 +266,9 @@ def _block_end(name: str, storage: str, drawn: str) -> list[str]:
 def _gradients(storage: Storage) -> str:
     """What is asked of gradients of a storage."""
     looks = []
-    for k in range(STREAMS):
+    for k in range(PLACES):
         looks += [f"x = load_{storage.name}(g[i + {k} * each])", "found |= x - x != 0"]
-    shared = {"kernel_arguments": KERNEL_ARGUMENTS, "streams": STREAMS, "block_of_turn": BLOCK_OF_TURN, "looks": _indented(looks, 3)}
+    shared = {"kernel_arguments": KERNEL_ARGUMENTS, "places": PLACES, "block_of_turn": BLOCK_OF_TURN, "looks": _indented(looks, 3)}
     return GRADIENTS.format(name=storage.name, real=REAL[storage.compute], **shared)
 
 

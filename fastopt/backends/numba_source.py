@@ -11,7 +11,7 @@ import numpy as np
 
 from fastopt.backends import numba_storage
 from fastopt.backends.numba_storage import indented
-from fastopt.backends.streams import BLOCK_OF_TURN, STREAMS
+from fastopt.backends.reading import BLOCK_OF_TURN, PLACES
 from fastopt.kernel import Kernel
 from fastopt.storage import Storage, noise
 from fastopt.storage.bits import FUNCTIONS as BIT_FUNCTIONS
@@ -80,10 +80,10 @@ def run(addresses_at, width, rows_at, first, last, scalars_at):
             continue
         length = rows[row, 2]
         g_at = carray({pointer}(at[1] + rows[row, 1] * {itemsize}), length)
-        each = length // {streams}
+        each = length // {places}
         for i in range(each):
 {looks}
-        for i in range({streams} * each, length):
+        for i in range({places} * each, length):
             g = {load}
             found |= int64(g - g != ZERO)  # NaN for an infinity or a NaN, 0 for all else
     return found
@@ -104,7 +104,7 @@ def run(addresses_at, width, rows_at, first, last, scalars_at):
             for block in range(blocks):
                 sums[block] = 0.0
             continue
-        each = blocks // {streams}
+        each = blocks // {places}
         for turn in range(blocks):
             block = {block_of_turn}
             start = at[1] + (rows[row, 1] + block * 256) * {itemsize}
@@ -237,12 +237,12 @@ def _block_end(name: str, storage: Storage, drawn: str) -> list[str]:
 def finite_source(storage: Storage, cache: bool) -> str:
     """The module that looks for gradients that are not finite; `scalars` is not read. See `_module_source`."""
     looks = []
-    for k in range(STREAMS):
+    for k in range(PLACES):
         looks += [f"g = {numba_storage.load(storage, f'g_at[i + {k} * each]')}", "found |= int64(g - g != ZERO)"]
     run = FINITE.format(
         pointer=numba_storage.pointer(storage),
         itemsize=storage.itemsize,
-        streams=STREAMS,
+        places=PLACES,
         looks=indented(looks, 3),
         load=numba_storage.load(storage, "g_at[i]"),
     )
@@ -261,7 +261,7 @@ def squares_source(storage: Storage, cache: bool) -> str:
         pointer=numba_storage.pointer(storage),
         itemsize=storage.itemsize,
         lanes=LANES,
-        streams=STREAMS,
+        places=PLACES,
         block_of_turn=BLOCK_OF_TURN,
         load=numba_storage.load(storage, "g_at[i]"),
         whole=indented([line for start in range(0, 256, LANES) for line in added(start)], 5),
@@ -279,7 +279,9 @@ def _module_source(title: str, compute: str, storages: list[Storage], run: str, 
     None is compiled before it is called.
     """
     narrow = [storage for storage in storages if storage.texts is not None]
-    names = [*FUNCTIONS, "lanes", "mode", "take_mode", "int64_pointer", "float64_pointer", f"{compute}_pointer"]
+    names = [*FUNCTIONS, "mode", "take_mode", "int64_pointer", "float64_pointer", f"{compute}_pointer"]
+    if "lanes()" in run:
+        names.append("lanes")
     if narrow:
         names += [
             "as_bits",

@@ -273,8 +273,9 @@ def step_once(
 ):
     """One step of one tensor with a work list on the stack: `arrays` are p, g and the states. Answers whether it was made.
 
-    It is not, and nothing is written, if they are not all plain arrays of their types and one shape, disjoint, and writeable, g
-    only where the kernel writes to it: the caller has to look closer then. The tensor is shared out as `fastopt.host.worklist` does it, in `pieces_each` for each thread.
+    It is not, and nothing is written, if they are not all plain arrays of their types and one shape, disjoint, and writeable (g only
+    where the kernel writes to it): the caller has to look closer then. The tensor is shared out as `fastopt.host.worklist` does it, in
+    `pieces_each` for each thread.
     """
     cdef int64_t addresses[MOST_ARRAYS + 2]
     cdef int64_t sizes[MOST_ARRAYS]

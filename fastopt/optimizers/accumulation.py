@@ -1,7 +1,8 @@
 """Gradients of several calls summed up, for one step on their mean: the sums, and the passes that begin and go on with them.
 
 A pass that begins the sums writes the gradient down, one that goes on reads and writes the sum beside it: 8 and 12 bytes an element of
-float32. Between steps the sums are nothing that anybody needs, and there is nothing to make 0.
+float32. Between steps the sums are nothing that anybody needs, and there is nothing to make 0. (With `zero_grads` the step leaves its own
+gradients, which are the sums, as 0 too: its kernel is the one that does so.)
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import setitem
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ class Accumulation:
     there
         Of each parameter, whether there was a gradient for it since the last step.
     count
-        How many there were in all, as a list of one.
+        How many there were in all.
     grad_scale
         What they were all multiplied by.
     """
@@ -94,10 +94,10 @@ class Accumulation:
             for i, (array,) in zip(own, zeros, strict=True):
                 self.sums[i] = array
         self.there = np.zeros(len(views), bool)
-        self.count, self.grad_scale = [0], 1.0
+        self.count, self.grad_scale = 0, 1.0
         if before is not None:
             self.there[: len(before.there)] = before.there
-            self.count, self.grad_scale = [*before.count], before.grad_scale
+            self.count, self.grad_scale = before.count, before.grad_scale
         self._plans = []
         for rule in (BEGIN, GO_ON):
             settings = {zeroed: Settings(0.0, {}, zero_grads=zeroed) for zeroed in (False, True)}
@@ -115,7 +115,7 @@ class Accumulation:
     @property
     def complete(self) -> bool:
         """Whether there are as many as make a step."""
-        return self.count[0] >= self.every
+        return self.count >= self.every
 
     @property
     def means_of(self) -> float:
@@ -128,12 +128,12 @@ class Accumulation:
 
     def take(self, gradients: list[Any], grad_scale: float, stream: Any) -> list[tuple[Plan, list[Any]]]:
         """The passes that add these gradients. Raises TypeError, ValueError or RuntimeError for those that cannot be added."""
-        if self.count[0] and grad_scale != self.grad_scale:
+        if self.count and grad_scale != self.grad_scale:
             raise ValueError(
-                f"grad_scale: expected {self.grad_scale!r}, as for the {self.count[0]} gradient(s) that were accumulated before, "
+                f"grad_scale: expected {self.grad_scale!r}, as for the {self.count} gradient(s) that were accumulated before, "
                 f"received {grad_scale!r}"
             )
-        there = self.there if self.count[0] else np.zeros_like(self.there)
+        there = self.there if self.count else np.zeros_like(self.there)
         shares = [[g if has == goes_on else None for g, has in zip(gradients, there, strict=True)] for goes_on in (False, True)]
         taken: list[tuple[Plan, list[Any]]] = []
         for plan, share in zip(self._plans, shares, strict=True):
@@ -149,10 +149,9 @@ class Accumulation:
     def add(self, gradients: list[Any], grad_scale: float, taken: list[tuple[Plan, list[Any]]]) -> None:
         """Adds what was taken last, and counts it: both, or neither where this raises."""
         given = np.array([g is not None for g in gradients], bool)
-        there = self.there | given if self.count[0] else given
+        there = self.there | given if self.count else given
         calls: list[Callable[[], Any]] = [call for plan, share in taken for call in plan.ready(share, 1.0, 1.0)]
-        calls.append(partial(self.__dict__.update, there=there, grad_scale=grad_scale))
-        calls.append(partial(setitem, self.count, 0, self.count[0] + 1))
+        calls.append(partial(self.__dict__.update, there=there, grad_scale=grad_scale, count=self.count + 1))
         taken[0][0].make(calls)
 
     def skip(self, gradients: list[Any]) -> None:
@@ -165,15 +164,15 @@ class Accumulation:
 
     def restarting(self) -> list[Callable[[], Any]]:
         """The calls that begin anew."""
-        return [partial(setitem, self.count, 0, 0)]
+        return [partial(self.__dict__.update, count=0)]
 
     def exported(self) -> dict[str, Any]:
         """What there is besides the sums, by the key that it is saved under; nothing where there are none."""
-        return {"accumulated": {"gradients": self.count[0], "grad_scale": self.grad_scale}} if self.count[0] else {}
+        return {"accumulated": {"gradients": self.count, "grad_scale": self.grad_scale}} if self.count else {}
 
     def copied(self) -> dict[str, list[NDArray[Any] | None]]:
         """The sums by their name, as copies in host memory; nothing where there are none."""
-        if not self.count[0]:
+        if not self.count:
             return {}
         return {SUM: [self._memory.to_host(own) if there else None for own, there in zip(self.sums, self.there, strict=True)]}
 
@@ -181,11 +180,8 @@ class Accumulation:
         """The calls that take over what was saved, and the sums with it."""
         copies = [(own, value) for own, value in zip(self.sums, saved.sums, strict=True) if value is not None]
         there = np.array([value is not None for value in saved.sums], bool)
-        return [
-            *self._memory.assigning(copies),
-            partial(self.__dict__.update, there=there, grad_scale=saved.grad_scale),
-            partial(setitem, self.count, 0, saved.count),
-        ]
+        now = partial(self.__dict__.update, there=there, grad_scale=saved.grad_scale, count=saved.count)
+        return [*self._memory.assigning(copies), now]
 
 
 def split_off(given: Any, own: Accumulation | None, structure: Structure) -> tuple[Any, Saved | None]:

@@ -72,8 +72,8 @@ class Optimizer(Stepping):
         How many gradients make a step: so many calls of `step` sum them up, and the last one steps on their mean, as one call on the
         gradients of a batch so many times as large would. The sums take one more array of the dtype that steps are computed in for each
         parameter. All gradients of a step have one `grad_scale`; a parameter that had one in some of the calls only is stepped on the sum
-        of those over `accumulate`, too. Norms are of the mean. `zero_grads` leaves each call's gradients as 0. Where an interrupt comes
-        between the last sum and the step, the next call makes that step first.
+        of those over `accumulate`, too. Norms are of the mean, and `max_norm` is that of the call that makes the step. `zero_grads` leaves
+        each call's gradients as 0. Where an interrupt comes between the last sum and the step, the next call makes that step first.
         As `gradient_accumulation_steps` of Keras and of DeepSpeed.
     nonfinite
         What to do when a gradient has an infinity or a NaN: "propagate" it (no check, no cost); "skip" the step, or
@@ -277,7 +277,7 @@ class Optimizer(Stepping):
     @property
     def accumulated(self) -> int:
         """How many gradients were summed up since the last step, where it takes several (`accumulate`)."""
-        return 0 if self._accumulation is None else self._accumulation.count[0]
+        return 0 if self._accumulation is None else self._accumulation.count
 
     @property
     def backend(self) -> str:

@@ -4,6 +4,9 @@ steps    how many were made
 groups   of each group its rule, all its arguments (a schedule as `Schedule.to_dict` gives it), and the positions of its parameters
 slots    for the parameters at these positions: how many steps they made, and what the scalars of their rule remember
 state    each state by name, in the structure of the parameters (None where a parameter's rule has none of that name)
+
+and, in the middle of gradients that are summed up (`fastopt.optimizers.accumulation`), `accumulated`: how many there were, what they are
+multiplied by; their sums are the state `grad_sum`.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def test_torch_does_the_same_in_its_own_calls(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_table_says_what_is_left_when_bytes_are_taken_out() -> None:
     seconds: dict[str, Any] = {"no stage": np.full(3, 0.5), "ema_decay": np.full(3, 0.75), "torch": np.full(3, 2.0)}
-    info = {"group": "stages", "label": "16,000,000", "bytes": {"no stage": 28.0, "ema_decay": 36.0}}
+    info = {"group": "stages", "label": "16,000,000", "moved": {"no stage": 28.0, "ema_decay": 36.0}}
     text = tables.stages(Record({}, "", [Row(info, seconds)]))
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| 16")]
     assert [row[1:3] for row in cells] == [["no stage", "28"], ["ema_decay", "36"], ["torch", "-"]]

@@ -12,11 +12,12 @@ import pytest
 
 import fastopt
 from fastopt import storage
+from fastopt.backends import cython_backend
 from fastopt.host.launched import launcher
 from fastopt.plan import Plan
 from fastopt.rules.sums import BEGIN, GO_ON
 from fastopt.schedules import Linear
-from tests.conftest import LAUNCHINGS
+from tests.conftest import LAUNCHINGS, needed
 
 EVERY_WAY = pytest.mark.parametrize("launching", ["numpy", *LAUNCHINGS], indirect=True)
 SHAPES = ((7, 5), (3000,), ())
@@ -241,6 +242,19 @@ def test_schedules_go_on_with_steps() -> None:
     for _ in range(4):
         opt.step(np.ones(1))
     assert (opt.lr, p.tolist()) == (0.5, [-1.75])
+
+
+@pytest.mark.parametrize("kinds", ["float32 float32", "float64 float64", "float32 bfloat16", "float32 float16"])
+def test_what_is_compiled_ahead_sums_where_there_is_no_compiler(kinds: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed("cython")
+
+    def compiling(*of: Any) -> Any:
+        raise RuntimeError("there is no compiler")
+
+    own, given = (storage.find(name, "dtype").dtype for name in kinds.split())
+    monkeypatch.setattr(cython_backend, "_compiled_now", compiling)
+    opt = fastopt.Adam(np.ones(5, own), 0.1, grad_dtype=given.name, accumulate=2, backend="cython")
+    assert [opt.step(np.ones(5, given)) for _ in range(2)] == [False, True]
 
 
 def test_what_a_pass_is() -> None:

@@ -12,6 +12,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fastopt import arguments, layout, memory
+from fastopt.apart import refuse_shared
 from fastopt.extents import Extents
 from fastopt.host import arrays as host_arrays
 from fastopt.host.worklist import addresses
@@ -187,22 +188,17 @@ class Sharded(Saving):
         zeroed = [kernel.stages.zeroed for kernel in self.local._kernels]
         for i, (g, p, dtype) in enumerate(zip(given, self._params, self._gradient_dtypes, strict=True)):
             alike = g.__class__ is np.ndarray and g.dtype == dtype == p.dtype and g.shape == p.shape and g.strides == p.strides
-            if g is None or (alike and not zeroed[i]):
+            if g is None or (alike and (not zeroed[i] or g.flags.writeable)):
                 continue
             label = self._structure.label
             host_arrays.gradient(g, label(i, "grads"), p, label(i, "params"), dtype, zeroed[i])
-        if any(zeroed):
-            self._refuse_shared(given, zeroed)
+        if any(zeroed):  # a gradient that is only read may lie anywhere: it is added up before anything is written
+            named = [(g, ("grads", i), zeroed[i]) for i, g in enumerate(given) if g is not None]
+            named += [(p, ("params", i), False) for i, p in enumerate(self._params)]
+            every, labels, written = zip(*named, strict=True)
+            sizes = np.array([array.nbytes for array in every], np.int64)
+            refuse_shared(addresses(list(every)), sizes, np.array(written), lambda k: self._structure.label(labels[k][1], labels[k][0]))
         return given
-
-    def _refuse_shared(self, given: Sequence[Any], zeroed: Sequence[bool]) -> None:
-        """Raises ValueError where a gradient that is to be left as 0 shares memory with another one."""
-        written = [i for i, g in enumerate(given) if g is not None and zeroed[i]]
-        read = [i for i, g in enumerate(given) if g is not None and not zeroed[i]]
-        starts, sizes = addresses([given[i] for i in written]), [given[i].nbytes for i in written]
-        extents = Extents(starts, sizes, lambda k: self._structure.label(written[k], "grads"))
-        starts, sizes = addresses([given[i] for i in read]), [given[i].nbytes for i in read]
-        extents.refuse(starts, sizes, lambda k: self._structure.label(read[k], "grads"))
 
     def _make_lanes(self, given: Sequence[Any]) -> None:
         """Lays out what is exchanged, for the parameters that have a gradient; kept while those are the same."""

@@ -23,7 +23,7 @@ pytest.importorskip("ml_dtypes")
     ],
 )
 def test_by_hand(parameters: str, label: str, expected: tuple[float, ...]) -> None:
-    found = held.found_of(parameters, next(given for given in STORAGES if given.label == label))
+    found = held.found_of(next(given for given in STORAGES if given.label == label)._replace(parameters=parameters))
     assert (found.held, found.beside, found.moved, found.through) == expected
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.narrow import parameters, runs
+from bench.narrow import held, parameters, runs, times
 from bench.narrow.runs import ROUNDED, SETS, Job
 from bench.narrow.storages import FLOAT32, NARROW
 from tests.bench.narrow.planted import EFFORT, plant
@@ -32,12 +32,12 @@ SCALES = 2 * 4 / 256
     ],
 )
 def test_bytes_by_hand(label: str, expected: tuple[float, ...]) -> None:
-    assert parameters.held(next(given for given in NARROW if given.label == label)) == expected
-    assert parameters.held(FLOAT32) == (4, 8, 28)
+    found = held.found_of(next(given for given in NARROW if given.label == label))
+    assert (found.beside, found.held, found.moved) == expected
 
 
 def test_steps_are_timed_of_each() -> None:
-    row = parameters.measured(1_000, 0.0)
+    row = times.measured([FLOAT32, *NARROW], 1_000, 0.0)
     assert list(row.seconds) == [FLOAT32.label, *(given.label for given in NARROW)]
 
 

@@ -16,7 +16,7 @@ from tests.bench.narrow.planted import EFFORT
 def test_the_picture_and_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
     seconds = {name: np.full(4, 0.25) for name in OPTIONS} | {EVERY: np.full(4, 0.5), CALLS: np.full(4, 1.0)}
-    info = {"group": "stages", "label": "1,000", "bytes": dict.fromkeys(OPTIONS, 28.0) | {EVERY: 44.0}}
+    info = {"group": "stages", "label": "1,000", "moved": dict.fromkeys(OPTIONS, 28.0) | {EVERY: 44.0}}
     monkeypatch.setattr(section, "measured", lambda size, seconds_of_timing, threads: Row(info, seconds))
     path = tmp_path / "picture.svg"
     caption = section.draw(path, EFFORT)

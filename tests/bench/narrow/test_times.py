@@ -10,8 +10,7 @@ import pytest
 
 from bench.narrow import times
 from bench.narrow.effort import Effort
-from bench.narrow.storages import FLOAT32, STORAGES
-from bench.narrow.times import Way
+from bench.narrow.storages import FLOAT32, STORAGES, Given
 from bench.peers.numpy_in_place import NumpyInPlace
 from bench.peers.peer import Peer
 from bench.records import Row
@@ -44,18 +43,18 @@ def _few_elements(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_how_far_updates_are_away() -> None:
-    assert times.away_of_way(Way("float32", FLOAT32)) == 0.0
-    assert 0.01 < times.away_of_way(Way("float32", NEAREST)) < 2.0
+    assert times.away_of_way(FLOAT32) == 0.0
+    assert 0.01 < times.away_of_way(NEAREST) < 2.0
     assert times.away_of_peer(NumpyInPlace) < 0.01
     assert times.away_of_peer(Idle) == pytest.approx(100.0)
 
 
 def test_narrow_parameters_lose_updates() -> None:
-    assert 20.0 < times.away_of_way(Way("bfloat16", FLOAT32)) < 120.0
+    assert 20.0 < times.away_of_way(FLOAT32._replace(parameters="bfloat16")) < 120.0
 
 
 def test_steps_are_timed_in_turns_with_their_bytes() -> None:
-    row = times.measured(1_000, 0.01)
+    row = times.measured(times.ways(), 1_000, 0.01, [NumpyInPlace])
     assert row.subject == "float32"
     assert {"bfloat16, to nearest", "bfloat16 p; float32", NumpyInPlace.name} < set(row.seconds)
     assert len({len(seconds) for seconds in row.seconds.values()}) == 1
@@ -69,14 +68,14 @@ def test_the_picture_and_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     pytest.importorskip("matplotlib")
     pytest.importorskip("threadpoolctl")
 
-    def planted(size: int, seconds: float) -> Row:
-        took: dict[str, Any] = {way.label: np.full(3, 0.5e-3) for way in times.ways()}
+    def planted(ways: list[Given], size: int, seconds: float, peers: Any) -> Row:
+        took: dict[str, Any] = {way.label: np.full(3, 0.5e-3) for way in ways}
         took |= {"float32": np.full(3, 1e-3), NumpyInPlace.name: np.full(3, slow * 1e-3)}
         return Row(
             {
                 "label": f"{size:,}",
                 "elements": size,
-                "moved": {way.label: 14.0 if way.given is not FLOAT32 else 28.0 for way in times.ways()},
+                "moved": {way.label: 28.0 if way.options == FLOAT32.options else 14.0 for way in ways},
             },
             took,
         )

@@ -49,7 +49,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def names() -> list[str]:
     """The functions, without importing them: that would make an MPI process of this one."""
-    lines = (ROOT / "tests" / "interop" / "mpi" / "ranks.py").read_text(encoding="utf-8").splitlines()
+    folder = ROOT / "tests" / "interop" / "mpi"
+    lines = [line for name in ("ranks.py", "refused.py") for line in (folder / name).read_text(encoding="utf-8").splitlines()]
     return [line.removeprefix("def ").partition("(")[0] for before, line in pairwise(lines) if before == "@together"]
 
 

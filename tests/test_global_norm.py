@@ -171,7 +171,7 @@ def test_the_factor_of_a_norm(norm: float, expected: float) -> None:
 def test_what_is_not_finite_is_found_wherever_it_lies(launching: str, dtype: str) -> None:
     """Rows are read from several places at once, and what is left of them after that."""
     for length in (1, 3, 5, 18, 1027):
-        g = np.ones(length, STORAGES[dtype].dtype)
+        g = np.ones(length, storage.STORAGES[dtype].dtype)
         opt = fastopt.SGD(
             np.ones(length, "float64" if dtype == "float64" else "float32"), grad_dtype=dtype, nonfinite="skip", backend=launching
         )

@@ -12,7 +12,7 @@ import pytest
 
 import fastopt
 from fastopt import storage
-from fastopt.backends import cython_backend, cython_build, cython_source
+from fastopt.backends import cython_backend, cython_module, cython_source
 from fastopt.crosscheck import cases, compare, master_cases
 from fastopt.kernel import kernel_of
 from fastopt.rules.entry import RULES
@@ -130,7 +130,7 @@ def all_at_once(tmp_path_factory: pytest.TempPathFactory) -> Any:
         parameter = choice.of_parameter(STORAGES["bfloat16"]).name
         kernels.append(kernel_of(RULES[name], COUPLED, parameter, gradient, tuple(own.name for own in states)))
     source = cython_source.module_source(kernels, with_gradients=False)
-    return cython_build.build_module("fastopt_all_storages", source, tmp_path_factory.mktemp("kernels"), cython_backend.isa())
+    return cython_module.build_module("fastopt_all_storages", source, tmp_path_factory.mktemp("kernels"), cython_backend.isa())
 
 
 @pytest.fixture

@@ -100,7 +100,8 @@ def kernel_address(kernel: Kernel) -> int:
 @once_for_each
 def _compiled_now(rule: Rule, kernels: tuple[Kernel, ...]) -> ModuleType:
     """Kernels of a rule that were not compiled ahead."""
-    from fastopt.backends.cython_build import build_module, surroundings
+    from fastopt.backends.cython_build import surroundings
+    from fastopt.backends.cython_module import build_module
     from fastopt.transcribe import fingerprint
 
     folder = cache.readable()

@@ -1,4 +1,4 @@
-"""Compiling the Cython backend: the flags, the probes, and the sources. Used by setup.py, and for single rules at run time.
+"""Compiling the Cython backend: flags, and what a compiler can do. Used by setup.py, and for single rules at run time (`cython_module`).
 
 The flags keep the bits: `-ffp-contract=off` because x86-64-v3 and later would merge a multiplication and an addition
 into one rounding, and never `-ffast-math`. `-fno-math-errno` and `-fno-trapping-math` change no result; without them
@@ -11,27 +11,22 @@ out (`harmless`).
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
-
-from fastopt import cache
 
 __all__ = [
     "ISA_FLAGS",
     "PLACEMENT_FLAGS",
     "THREAD_FLAGS",
     "Probe",
-    "build_module",
+    "compiler_kind",
+    "environment",
     "flags",
     "harmless",
     "link_flags",
@@ -86,6 +81,11 @@ def harmless(words: Iterable[str]) -> list[str]:
     return [word for word in words if word not in FAST_FLAGS]
 
 
+def environment() -> dict[str, str]:
+    """This process's environment, with harmless flags."""
+    return {**os.environ, **{name: " ".join(harmless(os.environ[name].split())) for name in ENVIRONMENT if name in os.environ}}
+
+
 def link_flags(compiler_type: str) -> list[str]:
     """The flags of every link, by the same name."""
     return [] if compiler_type == "msvc" else UNDO_FLAGS
@@ -94,10 +94,11 @@ def link_flags(compiler_type: str) -> list[str]:
 def surroundings(isa: str) -> str:
     """What a rule compiled here depends on besides its source: flags, ours and the environment's, and the compiler's name."""
     of_environment = [f"{name}={os.environ.get(name, '')}" for name in ENVIRONMENT]
-    return " ".join([*flags(_kind()), *ISA_FLAGS[isa], *of_environment])
+    return " ".join([*flags(compiler_kind()), *ISA_FLAGS[isa], *of_environment])
 
 
-def _kind() -> str:
+def compiler_kind() -> str:
+    """Setuptools' name for the kind of compiler that it takes here."""
     return "msvc" if sys.platform == "win32" else "unix"
 
 
@@ -141,56 +142,3 @@ def _compiles(compiler: Any, text: str, extra: list[str], link: bool = False) ->
         except Exception:  # setuptools' compilers raise their own errors, OSError, or whatever a broken compiler brings about
             return False
     return True
-
-
-def build_module(name: str, source: str, folder: Path, isa: str) -> ModuleType:
-    """Compiles one generated module for this machine and imports it: how a rule from outside the package gets here.
-
-    Raises RuntimeError with the end of the compiler's words where Cython or a C compiler is missing or fails.
-    """
-    with cache.locked(_seal(folder, name)):
-        if not _is_built(folder, name):
-            try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(prefix=f"{name}.", suffix=".tmp", dir=folder) as scratch:
-                    _compile(Path(scratch), name, source, isa).replace(folder / _library_name(name))
-                cache.seal(_seal(folder, name), [folder / _library_name(name)])
-            except OSError as error:
-                raise RuntimeError(f"compiling {name} failed: {error}") from error
-    spec = importlib.util.spec_from_file_location(name, folder / _library_name(name))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _compile(scratch: Path, name: str, source: str, isa: str) -> Path:
-    Path(scratch, f"{name}.pyx").write_text(source, encoding="utf-8")
-    arguments = {"extra_compile_args": flags(_kind()) + ISA_FLAGS[isa], "extra_link_args": link_flags(_kind())}
-    Path(scratch, "setup.py").write_text(
-        "from Cython.Build import cythonize\nfrom setuptools import Extension, setup\n"
-        f"setup(name={name!r}, ext_modules=cythonize([Extension({name!r}, [{name + '.pyx'!r}], **{arguments!r})]))\n",
-        encoding="utf-8",
-    )
-    command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
-    environment = {name: " ".join(harmless(os.environ[name].split())) for name in ENVIRONMENT if name in os.environ}
-    done = subprocess.run(command, cwd=scratch, env=os.environ | environment, capture_output=True, text=True, check=False)
-    product = scratch / _library_name(name)
-    if done.returncode or not product.exists():
-        words = (done.stderr or done.stdout).strip().splitlines()[-3:]
-        raise RuntimeError(f"compiling {name} failed (it takes Cython, setuptools and a C compiler): " + " / ".join(words))
-    return product
-
-
-def _library_name(name: str) -> str:
-    return f"{name}{importlib.machinery.EXTENSION_SUFFIXES[0]}"
-
-
-def _seal(folder: Path, name: str) -> Path:
-    return folder / f"{name}.seal"
-
-
-def _is_built(folder: Path, name: str) -> bool:
-    path = folder / _library_name(name)
-    return cache.intact(_seal(folder, name), [path] if path.exists() else [])

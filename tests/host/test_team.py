@@ -143,7 +143,6 @@ def test_the_pool_or_the_caller_does_what_is_not_for_the_team(why: str, monkeypa
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:.*fork.*:RuntimeWarning")  # of JAX, where another test has loaded it
 def test_a_forked_child_has_no_team() -> None:
     runtime = Runtime(lambda wanted: wanted)
     runtime.used()

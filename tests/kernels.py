@@ -23,7 +23,7 @@ def compiled_dtype(coupled: bool) -> Any:
     """In which dtype tests of every rule take the kernels that are compiled when first used: Numba's, and CUDA's.
 
     A rule has four: two dtypes, with the weight decay in the gradient and without. Both dtypes and both decays are in these two, which
-    all such tests share; to compile one takes 0.3 to 0.5 s. `fastopt check` has all four.
+    all such tests share; to compile one takes 0.3 s with Numba and 0.7 s for a device. `fastopt check` has all four.
     """
     return np.float32 if coupled else np.float64
 

@@ -139,8 +139,8 @@ from fastopt.backends import numba_backend
 p = np.ones(3)
 fastopt.SGD(p, lr=0.5, backend="numba").step(np.ones(3))
 modules = list(numba_backend._modules.values())
-hits = sum(m.compiled.cache_hits if hasattr(m, "compiled") else sum(m.serial.stats.cache_hits.values()) for m in modules)
-print(len(modules), hits, p[0])
+hits = sum(m.entries["kernel"].cache_hits for m in modules if "kernel" in m.entries)
+print(len([m for m in modules if "kernel" in m.entries]), hits, p[0])
 """
     environment = {**os.environ, "FASTOPT_CACHE_DIR": str(tmp_path)}
     answers = [

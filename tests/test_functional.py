@@ -25,7 +25,7 @@ EVERY = [pytest.param(rule, id=rule.name) for rule in RULES.values()]
         pytest.param(rule, way, 0.0 if "prange" in way else 0.2, id=f"{rule.name}-{way}")
         for way in (*LAUNCHINGS, "numpy")
         for rule in RULES.values()
-        if "prange" not in way or is_first_of_its_kind(rule)  # Numba's own calls take another compilation
+        if "prange" not in way or is_first_of_its_kind(rule)  # whose own calls are the same for all
     ],
     indirect=["launching"],
 )

@@ -30,17 +30,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import cache
-from fastopt.backends import numba_source
+from fastopt.backends import numba_source, numba_storage
 from fastopt.host import launched, threads
 from fastopt.host.launched import LaunchedRunner, launcher
 from fastopt.host.worklist import WorkList
 from fastopt.kernel import Kernel
 from fastopt.rules.entry import PROLOGUE_SCALARS, once_for_each
 from fastopt.slots import Slot
-from fastopt.storage import STORAGES
+from fastopt.storage import EVERY, STORAGES
 from fastopt.transcribe import fingerprint
 
-__all__ = ["PARALLEL_FROM", "NumbaRunner", "kernel_address", "module_of", "prepare", "thread_count", "unavailable"]
+__all__ = ["PARALLEL_FROM", "NumbaRunner", "kernel_address", "module_of", "of_storage", "prepare", "thread_count", "unavailable"]
 
 PARALLEL_FROM = 16_000_000
 """Bytes of traffic from which Numba's own threads are used: well above where they gain (450 kB), because a step waits for
@@ -100,19 +100,15 @@ class NumbaRunner:
     def _shared_out(self) -> bool:
         return self.several and not threads.forked()
 
-    def _entry(self, module: Any) -> tuple[Any, tuple[int, ...]]:
-        """What to call of a module, compiled, and with what but for the address of the scalars."""
+    def _launch(self, module: Any, scalars: NDArray[Any]) -> Callable[[], int]:
+        """The call of a module's kernel over all rows, with everything compiled: Python code must not run in the middle of a step."""
         name, arguments = ("parallel", self.shared) if self._shared_out else ("serial", self.alone)
-        if name not in module.entries:  # not at its first call: that would be Python code, where there must be none
-            from numba import int64
-
-            module.entries[name] = _compiled(module, lambda source: _entry_of(source, name, (int64,) * (len(arguments) + 1)))
-        return module.entries[name], arguments
+        return partial(_calls(name), _address(module), *arguments, scalars.ctypes.data)
 
     def _call(self, module: Any, scalars: NDArray[Any]) -> int:
-        entry, arguments = self._entry(module)
+        launch = self._launch(module, scalars)
         with self.around():
-            return int(entry(*arguments, scalars.ctypes.data))
+            return int(launch())
 
     def ready(self, gradients: list[Any], slots: Sequence[Slot], grad_scale: float, clip: float) -> list[Callable[[], Any]]:
         """The calls that make a step, on the gradients that the work list was refreshed with."""
@@ -123,8 +119,7 @@ class NumbaRunner:
         if self.table.shape[1] != self.kernel.scalar_count:
             expected, received = self.kernel.scalar_count - PROLOGUE_SCALARS, self.table.shape[1] - PROLOGUE_SCALARS
             raise ValueError(f"scalars: expected {expected} of the rule, received {received}")
-        entry, arguments = self._entry(self.update)
-        return [partial(entry, *arguments, self.table.ctypes.data)]
+        return [self._launch(self.update, self.table)]
 
     def all_finite(self, gradients: list[Any]) -> bool:
         """Whether every element of every gradient is finite."""
@@ -153,6 +148,14 @@ def module_of(kernel: Kernel) -> Any:
     return _module(kernel.name, lambda keep: numba_source.kernel_source(kernel, keep))
 
 
+@once
+def of_storage(name: str, made_of: str) -> tuple[Any, ...]:
+    """The functions of a narrow storage, for generated modules, whose texts say of which text those are made."""
+    storage = EVERY[name]
+    module = _executed(f"storage_{name}_{made_of}", numba_storage.module_source(storage))
+    return tuple(vars(module)[function] for function in numba_storage.names(storage))
+
+
 def _of_gradients(name: str) -> Any:
     """The module that looks for gradients of a storage that are not finite, or sums their squares."""
     sources = {"all_finite_": numba_source.finite_source, "squares_of_": numba_source.squares_source}
@@ -162,9 +165,19 @@ def _of_gradients(name: str) -> Any:
 
 def _address(module: Any) -> int:
     """The entry point of a kernel's C function, which is kept alive as long as the module."""
-    if not hasattr(module, "compiled"):
-        module.compiled = _compiled(module, lambda source: source.compiled_c_function())
-    return int(module.compiled.address)
+    if "kernel" not in module.entries:
+        module.entries["kernel"] = _compiled(module, lambda source: source.compiled())
+    return int(module.entries["kernel"].address)
+
+
+def _calls(name: str) -> Any:
+    """What calls kernels where there is no launcher: `serial` or `parallel`."""
+    from numba import int64
+
+    module = _module("calls", numba_source.calls_source)
+    if name not in module.entries:  # not at its first call: that would be Python code
+        module.entries[name] = _compiled(module, lambda source: _entry_of(source, name, (int64,) * 7))
+    return module.entries[name]
 
 
 def _compiled(module: Any, compile_it: Callable[[Any], Any]) -> Any:

@@ -28,6 +28,7 @@ __all__ = [
     "bits_times",
     "bits_truncated",
     "buffer",
+    "called",
     "float32_pointer",
     "float64_pointer",
     "int8_pointer",
@@ -37,7 +38,8 @@ __all__ = [
     "maximum",
     "minimum",
     "mode",
-    "sign",
+    "sign_float32",
+    "sign_float64",
     "sqrt",
     "take_mode",
     "uint8_pointer",
@@ -66,6 +68,19 @@ int8_pointer = _pointer(int8)
 int16_pointer = _pointer(int16)
 uint8_pointer = _pointer(uint8)
 uint16_pointer = _pointer(uint16)
+
+
+@intrinsic
+def called(typing_context: Any, kernel: Any, addresses_at: Any, width: Any, rows_at: Any, first: Any, last: Any, scalars_at: Any) -> Any:
+    """What the kernel at an address returns (`fastopt_kernel` of `pool.h`)."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(64)
+        function = builder.inttoptr(arguments[0], ir.FunctionType(ir.IntType(32), [word] * 6).as_pointer())
+        return builder.sext(builder.call(function, arguments[1:]), word)
+
+    return int64(*[int64] * 7), generate
+
 
 # --- how a thread does arithmetic (`fastopt/host/mode.h`): what helpers take over from the thread that calls them
 
@@ -135,11 +150,19 @@ def minimum(a: Any, b: Any) -> Any:
     return a if (a < b) | (a != a) else b
 
 
-@njit(error_model="numpy")
-def sign(x: Any, zero: Any, one: Any) -> Any:
-    positive = one if x > zero else zero
-    negative = -one if x < zero else positive
-    return x if x != x else negative
+def _sign(dtype: types.Type) -> Any:
+    zero, one = dtype(0), dtype(1)
+
+    @njit(error_model="numpy")
+    def sign(x: Any) -> Any:
+        positive = one if x > zero else zero
+        negative = -one if x < zero else positive
+        return x if x != x else negative
+
+    return sign
+
+
+sign_float32, sign_float64 = _sign(float32), _sign(float64)
 
 
 # --- patterns of 32 bits (fastopt.storage.bits): intrinsics, since Numba's own operators would widen them to 64

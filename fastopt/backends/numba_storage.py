@@ -1,13 +1,27 @@
-"""Storages in Numba: the functions that load and store an element, for the modules of `fastopt.backends.numba_source`."""
+"""Storages in Numba: the functions that load and store an element, which the modules of `fastopt.backends.numba_source` take.
+
+They are a module of their own for each storage, so that a process compiles them once and not with each kernel.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from fastopt.storage import Storage
+from fastopt.storage.bits import FUNCTIONS as BIT_FUNCTIONS
+from fastopt.storage.bits import OPERATORS as BIT_OPERATORS
 from fastopt.storage.bits import BitText, in_calls, parse
 
-__all__ = ["element", "indented", "load", "pointer", "source", "store"]
+__all__ = ["element", "indented", "load", "module_source", "names", "pointer", "store"]
+
+HEAD = """\
+from numba import float32, {elements}, njit, uint32
+
+from fastopt.backends.numba_primitives import {imports}
+
+"""
+PARTS = ("scale", "inverse", "kept")
+"""What is asked at the end of a block."""
 
 TEXT = """
 @njit(error_model="numpy")
@@ -40,10 +54,9 @@ def pointer(storage: Storage) -> str:
     return f"{element(storage)}_pointer"
 
 
-def source(storage: Storage) -> str:
-    """The functions that load and store one and, for blocks, those of their ends; nothing for numbers that are what lies there."""
-    if storage.texts is None:
-        return ""
+def module_source(storage: Storage) -> str:
+    """The functions that load and store one and, for blocks, those of their ends, for a storage that is not numbers as they are."""
+    assert storage.texts is not None
     loading, storing = storage.texts
     found = _text(
         f"load_{storage.name}", loading, {"bits": "uint32({})", "correction": "uint32({})", "scale": "as_bits({})"}, "as_float(result)"
@@ -52,9 +65,17 @@ def source(storage: Storage) -> str:
     if storage.split is not None:
         found += _text(f"rest_{storage.name}", parse(storage.split.rest), {"bits": "as_bits({})"}, f"{storage.split.dtype}(result)")
     if storage.code is not None:
-        for part in ("scale", "inverse", "kept"):
+        for part in PARTS:
             found += _text(f"{part}_{storage.name}", parse(getattr(storage.code, part)), {}, "result")
-    return found
+    elements = [element(storage), *([storage.split.dtype] if storage.split else [])]
+    imports = ["as_bits", "as_float", "bits_constant", "bits_select", *BIT_OPERATORS.values(), *(f"bits_{name}" for name in BIT_FUNCTIONS)]
+    return HEAD.format(elements=", ".join(elements), imports=", ".join(imports)) + found
+
+
+def names(storage: Storage) -> list[str]:
+    """What its module has."""
+    parts = ["load", "store", *(["rest"] if storage.split else []), *(PARTS if storage.code else ())]
+    return [f"{part}_{storage.name}" for part in parts]
 
 
 def _text(name: str, text: BitText, taken: Mapping[str, str], result: str) -> str:

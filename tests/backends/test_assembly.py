@@ -93,10 +93,10 @@ def test_numba(rule: Rule, coupled: bool, dtype: str) -> None:
     own = kernel(rule, coupled, dtype)
     module: Any = numba_backend.module_of(own)
     numba_backend._address(module)
-    if module.compiled.cache_hits:
+    if module.entries["kernel"].cache_hits:
         module = numba_backend._executed(f"vectorized_{own.name}", numba_source.kernel_source(own, cache=False))
         numba_backend._address(module)
-    check(module.compiled._library.get_asm_str(), own.body, dtype, numba_registers())
+    check(module.entries["kernel"]._library.get_asm_str(), own.body, dtype, numba_registers())
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_narrow_storage_in_numba(storages: tuple[str, str, str]) -> None:
 
     own = kernel("adam", False, *storages)
     module: Any = numba_backend._executed(f"vectorized_{own.name}", numba_source.kernel_source(own, cache=False))
-    check(module.compiled_c_function()._library.get_asm_str(), own.body, "float32", numba_registers())
+    check(module.compiled()._library.get_asm_str(), own.body, "float32", numba_registers())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -119,7 +119,7 @@ def test_stages_in_numba(dtype: str) -> None:
 
     own = kernel("adam", True, dtype, **dict.fromkeys(Stages._fields[1:], True))
     module: Any = numba_backend._executed(f"vectorized_{own.name}", numba_source.kernel_source(own, cache=False))
-    check(module.compiled_c_function()._library.get_asm_str(), own.body, dtype, numba_registers())
+    check(module.compiled()._library.get_asm_str(), own.body, dtype, numba_registers())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -238,5 +238,5 @@ def test_squares_in_numba(storage: str) -> None:
     from fastopt.backends import numba_backend, numba_source
 
     module: Any = numba_backend._executed(f"vectorized_squares_{storage}", numba_source.squares_source(STORAGES[storage], cache=False))
-    code = module.compiled_c_function()._library.get_asm_str()
+    code = module.compiled()._library.get_asm_str()
     assert re.search(rf"\bv?mulpd\b.*%{numba_registers()[-1][0]}mm", code), "squares are taken one by one"

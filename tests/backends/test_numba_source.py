@@ -23,6 +23,6 @@ def test_source_has_no_number_in_its_arithmetic(rule: Rule, coupled: bool, dtype
             assert not isinstance(node.value, float), node.value
     assert 'error_model="numpy"' in source
     assert "fastmath" not in source
-    assert source.count("cache=True") == 3
+    assert source.count("cache=True") == 1
     assert "cache=False" not in source
     assert "cache=True" not in numba_source.kernel_source(kernel(rule, coupled, dtype), False)

@@ -35,7 +35,7 @@ def chosen(every_dtype: bool) -> Iterator[Any]:
 
     Not each with each: a rule more may not cost a hundred tests. Cases take turns with thread counts and, unless `every_dtype` asks for
     both, with dtypes. Of Numba's kernels there are two (`compiled_dtype`). Its own calls of them, in one thread and by `prange`, are the
-    same around every kernel, and take longer to compile than the kernel does: one rule of so many states goes through them.
+    same for every kernel, whose address they are given: one rule of so many states goes through them.
     """
     for rule in RULES.values():
         for launching in LAUNCHINGS:

@@ -62,18 +62,15 @@ def run(options: argparse.Namespace) -> int:
     others = [storages for storages in _others(names) if storages not in ahead]
     if checked and others:
         rule = next((rule for rule in rules if rule.states), rules[0])
-        print(f"\nOther storage (parameters, gradients, states), with {rule.name}; what numba runs is compiled now\n")
+        print(f"\nOther storage (parameters, gradients, states), with {rule.name}; what is run is compiled now\n")
         for storages in others:
-            # the C compiler takes seconds for each
-            columns = [(backend, storages) for backend in checked if backend != "cython" or len(set(storages)) == 1]
-            worst = max(worst, _table([(rule, ", ".join(storages))], columns, head=False))
+            worst = max(worst, _table([(rule, ", ".join(storages))], [(backend, storages) for backend in checked], head=False))
     hosts = [name for name in checked if name in backends.HOST]
     if hosts and "bfloat16" in names:
         rule = next((rule for rule in rules if rule.states), rules[0])
         print(f"\nParameters of bfloat16 with a correction, or drawn, beside int8, with {rule.name}; what is run is compiled now\n")
         for asked in crosscheck.MASTERS:
-            # here too cython compiles one, which has all that the others have: a correction that is drawn
-            columns = [(backend, ("bfloat16", "bfloat16", "int8")) for backend in hosts if backend != "cython" or len(asked) == 2]
+            columns = [(backend, ("bfloat16", "bfloat16", "int8")) for backend in hosts]
             own = ", ".join(f"{name}={value}" for name, value in asked.items())
             worst = max(
                 worst, _table([(rule, own)], columns, head=False, cases=lambda rule, *_, asked=asked: crosscheck.master_cases(rule, asked))

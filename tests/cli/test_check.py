@@ -14,15 +14,39 @@ from fastopt import crosscheck, reference
 from fastopt.cli import check, main
 
 
+@pytest.fixture
+def little_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One narrow storage of all, one way to keep parameters, and stages in one case."""
+    monkeypatch.setattr(check, "_others", lambda names: [("float16",) * 3] if "float16" in names else [])
+    monkeypatch.setattr(crosscheck, "MASTERS", crosscheck.MASTERS[:1])
+    monkeypatch.setattr(crosscheck, "stage_cases", lambda rule: crosscheck.cases(rule)[:1])
+
+
+@pytest.mark.usefixtures("little_is_compiled")
 def test_a_row_for_the_rule_all_zero(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "--rule", "velocity"]) == 0
+    assert main(["check", "--rule", "momentum"]) == 0
     output = capsys.readouterr().out
-    row = next(line for line in output.splitlines() if line.startswith("velocity"))
+    row = next(line for line in output.splitlines() if line.startswith("momentum"))
     columns = [name for name, there in fastopt.available_backends().items() if there is True and name != "numpy"]
     assert row.split()[1:] == ["0"] * (5 * len([name for name in columns if name != "cuda"]) + 4 * ("cuda" in columns))
+    assert "all 0" in output
+
+
+def test_each_narrow_storage_is_tried_alone_and_in_each_place() -> None:
+    found = check._others(list(fastopt.storage.STORAGES))
+    assert [storages for storages in found if len(set(storages)) == 1] == [("float16",) * 3, ("bfloat16",) * 3]
+    beside = [storages for storages in found if len(set(storages)) > 1]
+    assert [set(place) for place in zip(*beside, strict=True)] == [{"float32", "float16", "bfloat16"}] * 3
+    assert check._others(["float32", "float64"]) == []
+
+
+@pytest.mark.long
+def test_every_way_to_store_is_there_and_all_are_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    """The kernels that this takes are compiled here."""
+    assert main(["check", "--rule", "momentum"]) == 0
+    output = capsys.readouterr().out
     others = [line for line in output.splitlines() if line.startswith(("float", "bfloat")) and line.count(",") == 2]
-    assert len(others) == 2 + 3, "each narrow storage alone, and each in each place"
-    assert {line.split()[k].strip(",") for line in others for k in range(3)} == {"float32", "float16", "bfloat16"}
+    assert [tuple(line.split()[k].strip(",") for k in range(3)) for line in others] == check._others(list(fastopt.storage.STORAGES))
     assert all(set(line.split()[4::2]) == {"0"} for line in others)
     masters = [line for line in output.splitlines() if line.startswith(("master_bits", "stochastic_rounding"))]
     assert len(masters) == 4
@@ -30,6 +54,7 @@ def test_a_row_for_the_rule_all_zero(capsys: pytest.CaptureFixture[str]) -> None
     assert "all 0" in output
 
 
+@pytest.mark.usefixtures("little_is_compiled")
 def test_one_ulp_in_one_element_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     exact = reference.FORMULAS["momentum"]
 
@@ -40,7 +65,7 @@ def test_one_ulp_in_one_element_is_a_failure(monkeypatch: pytest.MonkeyPatch, ca
         return new_p, new_v
 
     monkeypatch.setitem(reference.FORMULAS, "momentum", off_by_one)
-    assert main(["check", "--rule", "velocity"]) == 1
+    assert main(["check", "--rule", "momentum"]) == 1
     captured = capsys.readouterr()
     assert "FAILED" in captured.err
     assert "all 0" not in captured.out
@@ -74,11 +99,10 @@ def test_a_module_of_rules_that_cannot_be_imported_is_named() -> None:
         main(["check", "--rules", "nosuch_module"])
 
 
+@pytest.mark.usefixtures("little_is_compiled")
 def test_rules_of_a_module_are_checked_too(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "own_rules.py").write_text("import fastopt\n\n@fastopt.rule()\ndef halved(p, g, lr):\n    return (p - lr * g,)\n")
     monkeypatch.chdir(tmp_path)  # where the module lies, as with `python -m`
-    monkeypatch.setattr(check, "_others", lambda names: [])  # which are compiled above, as stages are
-    monkeypatch.setattr(crosscheck, "stage_cases", lambda rule: crosscheck.cases(rule)[:1])
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     try:
         assert main(["check", "--rules", "own_rules", "--rule", "halved"]) == 0

@@ -12,6 +12,8 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,8 +70,21 @@ def _signed(values: Array, kind: str) -> Array:
     return values.view(VIEWS[kind]) if kind in VIEWS else values
 
 
+@cache
 def _register_type(name: str) -> Any:
     return REGISTERS[name.rstrip("0123456789")]
+
+
+@cache
+def _constant(text: str, dtype: Any) -> Array:
+    if text.startswith("0f"):
+        value = np.array(struct.unpack(">f", bytes.fromhex(text[2:]))[0], np.float32)
+    elif text.startswith("0d"):
+        value = np.array(struct.unpack(">d", bytes.fromhex(text[2:]))[0], np.float64)
+    else:
+        value = np.array(int(text) % (1 << 8 * np.dtype(dtype).itemsize) if dtype in (np.uint32, np.uint16) else int(text), dtype)
+    value.flags.writeable = False
+    return value
 
 
 class Heap:
@@ -127,7 +142,7 @@ class Instruction:
 
     negated: bool
     predicate: str | None
-    operation: str
+    operation: tuple[str, ...]
     operands: tuple[str, ...]
 
 
@@ -149,7 +164,11 @@ class Program:
             if found is None:
                 raise ValueError(f"not an instruction: {line}")
             operands = tuple(part.strip() for part in re.split(r",\s*(?![^{]*\})", found[4])) if found[4] else ()
-            self.instructions.append(Instruction(bool(found[1]), found[2], found[3], operands))
+            self.instructions.append(Instruction(bool(found[1]), found[2], tuple(found[3].split(".")), operands))
+        leaders = {*self.labels.values(), len(self.instructions)}
+        leaders |= {place + 1 for place, instruction in enumerate(self.instructions) if instruction.operation[0] in ("bra", "ret")}
+        self.together = {start: range(start, end) for start, end in pairwise(sorted({0, *leaders}))}
+        """Instructions between which threads neither part nor meet, by the first of them."""
 
     def run(self, heap: Heap, blocks: int, threads: int, arguments: Sequence[int | float]) -> None:
         """A launch of `blocks` blocks of `threads` threads."""
@@ -178,17 +197,19 @@ class _Launch:
             at = int(self.counter.min(initial=done))
             if at >= done:
                 return
-            self.active: Any = np.flatnonzero(self.counter == at)
-            if len(self.active) == self.count:
-                self.active = slice(None)
-            self.counter[self.active] = at + 1
-            instruction = instructions[at]
-            if instruction.predicate is not None:
-                holds = self.registers[instruction.predicate] ^ instruction.negated
-                self.active = np.arange(self.count)[self.active][holds[self.active]]
-            self.execute(instruction.operation.split("."), instruction.operands)
+            here: Any = np.flatnonzero(self.counter == at)
+            if len(here) == self.count:
+                here = slice(None)
+            places = self.program.together[at]
+            self.counter[here] = places.stop
+            for place in places:
+                instruction, self.active = instructions[place], here
+                if instruction.predicate is not None:
+                    holds = self.registers[instruction.predicate] ^ instruction.negated
+                    self.active = np.arange(self.count)[here][holds[here]]
+                self.execute(instruction.operation, instruction.operands)
 
-    def execute(self, operation: list[str], operands: tuple[str, ...]) -> None:
+    def execute(self, operation: tuple[str, ...], operands: tuple[str, ...]) -> None:
         name, kind = operation[0], operation[-1]
         if name == "bra":
             self.counter[self.active] = self.program.labels[operands[0]]
@@ -227,7 +248,7 @@ class _Launch:
         seen = _signed(values, kind)
         return np.asarray(seen >> by.astype(seen.dtype)).view(values.dtype)
 
-    def computed(self, name: str, modifiers: list[str], values: list[Array]) -> Array:
+    def computed(self, name: str, modifiers: tuple[str, ...], values: list[Array]) -> Array:
         kind = modifiers[-1]
         if name == "cvt":
             return self.converted(modifiers, values[0])
@@ -252,15 +273,15 @@ class _Launch:
         if name in ("mul", "mad") and modifiers[0] == "lo":
             product = np.asarray(values[0] * values[1])
             return product if name == "mul" else np.asarray(product + values[2])
-        if name == "mul" and modifiers in (["wide", "u32"], ["wide", "u16"]):
+        if name == "mul" and modifiers in (("wide", "u32"), ("wide", "u16")):
             wide = {"u32": np.int64, "u16": np.uint32}[kind]
             return np.asarray(values[0].astype(wide) * values[1].astype(wide))
         raise NotImplementedError(f"{name}.{'.'.join(modifiers)}")
 
-    def converted(self, modifiers: list[str], value: Array) -> Array:
+    def converted(self, modifiers: tuple[str, ...], value: Array) -> Array:
         """To more or fewer bits of an unsigned integer, to a wider type, which holds every value, or with the rounding asked for."""
         integers = len(modifiers) == 2 and all(kind in ("u16", "u32", "u64") for kind in modifiers)
-        if not integers and tuple(modifiers) not in {
+        if not integers and modifiers not in {
             ("rn", "f32", "s32"),
             ("rzi", "s64", "f32"),
             ("f64", "f32"),
@@ -269,16 +290,16 @@ class _Launch:
             raise NotImplementedError(f"cvt.{'.'.join(modifiers)}")
         return _signed(value, modifiers[-1]).astype(DTYPES[modifiers[-2]])
 
-    def rounded(self, name: str, modifiers: list[str], values: list[Array]) -> Array:
+    def rounded(self, name: str, modifiers: tuple[str, ...], values: list[Array]) -> Array:
         exact: dict[str, Callable[..., Any]] = {"neg": np.negative, "abs": np.abs, "mov": np.array}
         if name in exact and len(modifiers) == 1:
             return np.asarray(exact[name](*values))
         once: dict[str, Callable[..., Any]] = {"add": np.add, "mul": np.multiply, "div": np.divide, "sqrt": np.sqrt}
-        if name in once and modifiers[:-1] == ["rn"]:
+        if name in once and modifiers[:-1] == ("rn",):
             return np.asarray(once[name](*values))
         raise NotImplementedError(f"{name}.{'.'.join(modifiers)}")
 
-    def access(self, name: str, modifiers: list[str], operands: tuple[str, ...]) -> None:
+    def access(self, name: str, modifiers: tuple[str, ...], operands: tuple[str, ...]) -> None:
         space, *vector, kind = modifiers
         if space != "global":
             raise NotImplementedError(f"{name}.{'.'.join(modifiers)}")
@@ -308,11 +329,7 @@ class _Launch:
             if found.dtype != dtype:
                 raise TypeError(f"{text}: read as {kind}")
             return found
-        if text.startswith("0f"):
-            return np.array(struct.unpack(">f", bytes.fromhex(text[2:]))[0], np.float32)
-        if text.startswith("0d"):
-            return np.array(struct.unpack(">d", bytes.fromhex(text[2:]))[0], np.float64)
-        return np.array(int(text) % (1 << 8 * np.dtype(dtype).itemsize) if dtype in (np.uint32, np.uint16) else int(text), dtype)
+        return _constant(text, dtype)
 
     def write(self, register: str, values: Array) -> None:
         dtype = _register_type(register)

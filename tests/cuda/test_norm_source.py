@@ -135,6 +135,7 @@ MUTATIONS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "before", "after"), MUTATIONS)
 def test_a_kernel_that_is_broken_is_seen(name: str, before: str, after: str) -> None:
     text = SOURCES[name][0]

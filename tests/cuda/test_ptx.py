@@ -24,17 +24,25 @@ from fastopt.transcribe import LoopBody
 from tests.cuda.kernels import kernel, launch, needs_compiler, ptx, ptx_of, source
 from tests.cuda.narrow import COMBINATIONS, arrays_of, differing
 from tests.cuda.ptx_machine import Program
-from tests.kernels import compiled_dtype
+from tests.kernels import compiled_dtype, is_first_of_its_kind
+
+FEW = (("sgd", True), ("adam", False), ("rmsprop_centered_momentum", False))
+"""The simplest kernel, one that people use, and the one with most streams."""
+
+
+def here(name: str, coupled: bool, *, few: bool = False) -> Any:
+    """What marks a kernel: one of as many streams as another, or for narrow storage all but one, is for the long tests."""
+    first = name == "adam" if few else (name, coupled) in FEW or is_first_of_its_kind(RULES[name])
+    return () if first else pytest.mark.long
+
 
 KERNELS = [
-    pytest.param(name, coupled, dtype, id=f"{name}{'_l2' if coupled else ''}-{dtype}")
+    pytest.param(name, coupled, dtype, id=f"{name}{'_l2' if coupled else ''}-{dtype}", marks=here(name, coupled))
     for name in RULES
     for coupled in (False, True)
     for dtype in (compiled_dtype(coupled).__name__,)
     if not coupled or RULES[name].is_first_form  # what precedes the other forms of a text precedes its first one
 ]
-FEW = (("sgd", True), ("adam", False), ("rmsprop_centered_momentum", False))
-"""The simplest kernel, one that people use, and the one with most streams."""
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +57,7 @@ FOR_A_TARGET = {(8, 0): [given for given in KERNELS if given.values[:2] in FEW],
 @pytest.mark.parametrize(
     ("name", "coupled", "dtype", "capability"),
     [
-        pytest.param(*given.values, capability, id=f"{given.id}-sm_{capability[0]}{capability[1]}")
+        pytest.param(*given.values, capability, id=f"{given.id}-sm_{capability[0]}{capability[1]}", marks=given.marks)
         for capability, kernels in FOR_A_TARGET.items()
         for given in kernels
     ],
@@ -66,7 +74,7 @@ def test_what_a_kernel_is_made_of(name: str, coupled: bool, dtype: str, capabili
 
 
 NARROW = [
-    pytest.param(name, coupled, storages, id=f"{name}{'_l2' if coupled else ''}-{'-'.join(storages)}")
+    pytest.param(name, coupled, storages, id=f"{name}{'_l2' if coupled else ''}-{'-'.join(storages)}", marks=here(name, coupled, few=True))
     for name, coupled in FEW
     for storages in COMBINATIONS
 ]
@@ -75,7 +83,7 @@ NARROW = [
 @pytest.mark.parametrize(
     ("name", "coupled", "storages", "capability"),
     [
-        pytest.param(*given.values, capability, id=f"{given.id}-sm_{capability[0]}{capability[1]}")
+        pytest.param(*given.values, capability, id=f"{given.id}-sm_{capability[0]}{capability[1]}", marks=given.marks)
         for capability in ((8, 0), (9, 0))
         for given in NARROW
         if capability == (9, 0) or (given.values[0] == "adam" and len(set(given.values[2])) == 1)
@@ -97,6 +105,7 @@ def test_what_a_narrow_kernel_is_made_of(name: str, coupled: bool, storages: tup
     assert ("cvt.rn.f32.s32" in text) == ("float16" in [storage.name for storage in own.storages])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)], ids=["sm_80", "sm_90"])
 def test_the_assembler_takes_them_and_registers_suffice(capability: tuple[int, int], tmp_path: Path) -> None:
     """Where NVIDIA's assembler is at hand, as on machines with the whole toolkit."""
@@ -230,6 +239,7 @@ def narrow_distance(own: Kernel, text: str, slots: int | None = None) -> int:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -294,6 +304,7 @@ MUTATIONS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("before", "after", "seen_by"), MUTATIONS)
 def test_a_kernel_that_is_broken_is_seen(before: str, after: str, seen_by: str) -> None:
     """The checks above, turned on kernels with one mistake each."""

@@ -7,11 +7,15 @@ starts, special values, hyperparameter cases and thread counts. All of it must b
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import repeat
+from multiprocessing import get_context
 
 import numpy as np
 
@@ -42,23 +46,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the tables; 0 if every distance is 0, else 1."""
-    if options.rules and "" not in sys.path:
-        sys.path.insert(0, "")  # as `python -m` has it: modules of rules lie in the folder that one is in
-    for module in options.rules:
-        try:
-            import_module(module)
-        except ImportError as error:
-            raise SystemExit(f"fastopt check: --rules {module}: it cannot be imported ({error})") from error
+    _begin(options.rules)
     rules = [fastopt.RULES[name] if name in fastopt.RULES else _no_rule(name) for name in options.rule] or list(fastopt.RULES.values())
     available = fastopt.available_backends()
     checked = [name for name, there in available.items() if there is True and name != "numpy"]
     names = [name for name, storage in STORAGES.items() if _there(storage)]
     ahead = [storages for storages in (*AHEAD_BY_ARGUMENT, BY_BLOCKS) if set(storages) <= {*names, "int8"}]
     print("Largest distance from the NumPy reference, in ULP; columns are parameters and gradients / states\n")
-    worst = _table(
-        [(rule, rule.name) for rule in rules],
-        [(backend, storages) for backend in checked for storages in ahead if _takes(backend, storages)],
-    )
+    columns = [(backend, storages) for backend in checked for storages in ahead if _takes(backend, storages)]
+    processes = min(len(rules), threads.available())
+    found = _by_processes(processes, rules, columns, options.rules) if processes > 1 else None
+    worst = _table([(rule, rule.name) for rule in rules], columns, found=found)
     others = [storages for storages in _others(names) if storages not in ahead]
     if checked and others:
         rule = next((rule for rule in rules if rule.states), rules[0])
@@ -98,6 +96,30 @@ def run(options: argparse.Namespace) -> int:
 
 
 Cases = Callable[[Rule, str, tuple[str, ...]], list[crosscheck.Case]]
+Column = tuple[str, tuple[str, ...]]
+"""A backend, and the storages of parameters, gradients and states."""
+
+
+def _by_processes(processes: int, rules: Sequence[Rule], columns: Sequence[Column], modules: Sequence[str]) -> Iterator[list[int]]:
+    """The distances of each rule, a rule at a time in every process."""
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin, initargs=(list(modules),)) as pool:
+        yield from pool.map(_distances, [rule.name for rule in rules], repeat(columns))
+
+
+def _begin(modules: list[str]) -> None:
+    """Makes ready for compilers, and has rules entered."""
+    gc.set_threshold(100_000, 20, 100)  # compilers make many objects and keep them: to look through them takes a fifth of the time
+    if modules and "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` has it: modules of rules lie in the folder that one is in
+    for module in modules:
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise SystemExit(f"fastopt check: --rules {module}: it cannot be imported ({error})") from error
+
+
+def _distances(name: str, columns: Sequence[Column]) -> list[int]:
+    return [_distance(fastopt.RULES[name], backend, storages, _cases) for backend, storages in columns]
 
 
 def _cases(rule: Rule, backend: str, storages: tuple[str, ...]) -> list[crosscheck.Case]:
@@ -112,15 +134,22 @@ def _cases(rule: Rule, backend: str, storages: tuple[str, ...]) -> list[crossche
     return [case for case in every if case.coupled == narrow[0]]
 
 
-def _table(rows: list[tuple[Rule, str]], columns: Sequence[tuple[str, tuple[str, ...]]], head: bool = True, cases: Cases = _cases) -> int:
-    """Prints a table, and answers the largest distance in it."""
+def _table(
+    rows: list[tuple[Rule, str]],
+    columns: Sequence[Column],
+    head: bool = True,
+    cases: Cases = _cases,
+    found: Iterable[Iterable[int]] | None = None,
+) -> int:
+    """Prints a table, and answers the largest distance in it; `found` are those of each row, if they are looked for elsewhere."""
     if head:
         print(f"{'rule':36}" + "".join(f"{f'{backend} {_short(*storages)}':>17}" for backend, storages in columns))
+    if found is None:
+        found = ((_distance(rule, backend, storages, cases) for backend, storages in columns) for rule, _ in rows)
     worst = 0
-    for rule, name in rows:
+    for (rule, name), distances in zip(rows, found, strict=True):
         print(f"{name:36}", end="", flush=True)
-        for backend, storages in columns:
-            distance = _distance(rule, backend, storages, cases)
+        for (backend, _), distance in zip(columns, distances, strict=True):
             worst = max(worst, distance)
             print(f"{distance:>17}" if head else f"   {backend} {distance}", end="", flush=True)
         print("" if numpy_backend.has_reference(rule) else "   (no reference of its own: compared with its own text on arrays)")

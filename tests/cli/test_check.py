@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 import fastopt
 from fastopt import crosscheck, reference
 from fastopt.cli import check, main
+from tests.documents import ROOT
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ def test_each_narrow_storage_is_tried_alone_and_in_each_place() -> None:
 @pytest.mark.long
 def test_every_way_to_store_is_there_and_all_are_zero(capsys: pytest.CaptureFixture[str]) -> None:
     """The kernels that this takes are compiled here."""
-    assert main(["check", "--rule", "momentum"]) == 0
+    assert main(["check", "--rule", "sgd"]) == 0
     output = capsys.readouterr().out
     others = [line for line in output.splitlines() if line.startswith(("float", "bfloat")) and line.count(",") == 2]
     assert [tuple(line.split()[k].strip(",") for k in range(3)) for line in others] == check._others(list(fastopt.storage.STORAGES))
@@ -109,3 +113,34 @@ def test_rules_of_a_module_are_checked_too(tmp_path: Any, monkeypatch: pytest.Mo
         assert "halved" in capsys.readouterr().out
     finally:
         fastopt.RULES.pop("halved", None)
+
+
+BROKEN = """
+import fastopt
+import numpy as np
+from fastopt import reference
+
+exact = reference.FORMULAS["momentum"]
+
+@fastopt.rule()
+def halved(p, g, lr):
+    return (p - lr * g,)
+
+def off_by_one(p, g, v, **options):
+    new_p, new_v = exact(p, g, v, **options)
+    return np.nextafter(new_p, np.inf), new_v
+
+reference.FORMULAS["momentum"] = off_by_one
+"""
+
+
+@pytest.mark.long
+def test_several_rules_are_shared_out_to_processes_that_know_the_modules_too(tmp_path: Path) -> None:
+    (tmp_path / "broken_rules.py").write_text(BROKEN)
+    command = [sys.executable, "-m", "fastopt", "check", "--rules", "broken_rules", "--rule", "halved", "--rule", "momentum"]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "FAILED" in done.stderr
+    first = {line.split()[0]: line.split()[1:] for line in reversed(done.stdout.splitlines()) if line.startswith(("halved ", "momentum "))}
+    assert {cell for cell in first["halved"] if cell.isdigit()} == {"0"}
+    assert "0" not in first["momentum"]

@@ -14,7 +14,7 @@ from tests.kernels import kernel
 
 pytest.importorskip("numba", reason="numba is not installed")
 
-from fastopt.backends import numba_backend, numba_source
+from fastopt.backends import numba_backend
 
 # ruff: noqa: ANN202  -- rules are bare formulas
 # mypy: disable-error-code="no-untyped-def"
@@ -29,7 +29,7 @@ def test_no_kernel_is_compiled_before_it_is_called(monkeypatch: pytest.MonkeyPat
     assert not module.entries
     optimizer.step(np.ones(3))
     assert set(module.entries) == {"kernel"}
-    calls = numba_backend._module("calls", numba_source.calls_source)
+    calls = numba_backend._calls()
     assert set(calls.entries) == {"serial"}, "the form for several threads was compiled for a step of one"
     for dispatcher in (calls.parallel, calls.serial):
         assert dispatcher.targetoptions["error_model"] == "numpy"
@@ -45,8 +45,8 @@ def test_what_calls_kernels_in_several_threads_is_compiled_for_all_of_them(monke
         p = np.ones(3000)
         fastopt.Optimizer(p, rule, 0.5, backend="numba", num_threads=2).step(np.ones(3000))
         assert (p == 0.5).all()
-    assert sorted(name.rsplit("_", 1)[0] for name in numba_backend._modules) == ["calls", "momentum_float64", "sgd_float64"]
-    assert set(numba_backend._module("calls", numba_source.calls_source).entries) == {"parallel"}
+    assert sorted({name.rsplit("_", 1)[0] for name in numba_backend._modules}) == ["calls", "momentum_float64", "sgd_float64"]
+    assert set(numba_backend._calls().entries) == {"parallel"}
 
 
 def test_one_module_a_text() -> None:

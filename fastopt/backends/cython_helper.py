@@ -6,6 +6,7 @@ In the caller's own process it would leave 170 MB behind.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -70,6 +71,7 @@ def _running(environment: dict[str, str]) -> subprocess.Popen[str]:
     return _process
 
 
+@atexit.register  # before Python takes modules apart, and warns of pipes that are open
 def _end() -> int | None:
     """Ends the process, if there is one; answers what it ended with."""
     global _process

@@ -36,7 +36,7 @@ test: $(VENV)/test  ## the tests, spread over the cores: all but the long ones
 	$(SPREAD) -m 'not alone and not long'
 	$(BIN)/python -m pytest $$(grep -rl --include='test_*.py' 'mark\.alone' tests) -m alone
 
-test-long: $(VENV)/test  ## those that build the package, attack it, start many processes, or stand in for a device
+test-long: $(VENV)/test  ## those that build the package, attack it, start many processes, or stand in for a device with every rule
 	$(SPREAD) -m long
 
 test-all: test test-long  ## both

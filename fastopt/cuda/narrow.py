@@ -42,7 +42,7 @@ class _Pattern:
         assert isinstance(other, _Pattern)
         return self._compared("!=", other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # what is compared to an instruction is no key
 
 
 def _written_out(text: BitText, builder: Any, *given: Any) -> Any:

@@ -47,6 +47,7 @@ def test_what_calls_kernels_in_several_threads_is_compiled_for_all_of_them(monke
         assert (p == 0.5).all()
     assert sorted({name.rsplit("_", 1)[0] for name in numba_backend._modules}) == ["calls", "momentum_float64", "sgd_float64"]
     assert set(numba_backend._calls().entries) == {"parallel"}
+    assert len(list(tmp_path.rglob("calls_*.parallel*.nbc"))) == 1, "each process would compile it again"
 
 
 def test_one_module_a_text() -> None:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.cuda.ptx_machine import Heap, Program
+from tests.cuda.heap import Heap
+from tests.cuda.ptx_machine import Program
 
 __all__ = ["CONTEXTS", "LEGACY", "MEMORY", "EmulatedGpu", "Operation"]
 

@@ -15,7 +15,8 @@ from fastopt.cuda.source import kernel_source
 from fastopt.kernel import Kernel, kernel_of
 from fastopt.rules.entry import RULES
 from fastopt.stages import Stages
-from tests.cuda.ptx_machine import Heap, Program
+from tests.cuda.heap import Heap
+from tests.cuda.ptx_machine import Program
 
 Array = np.ndarray[Any, Any]
 

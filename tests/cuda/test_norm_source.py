@@ -17,9 +17,10 @@ from fastopt.cuda.driver.kernels import ptx_of
 from fastopt.cuda.norm_source import clip_source, fold_source, squares_source
 from fastopt.cuda.worklist import cut
 from fastopt.storage import STORAGES
+from tests.cuda.heap import Heap
 from tests.cuda.kernels import needs_compiler
 from tests.cuda.narrow import arrays_of
-from tests.cuda.ptx_machine import Heap, Program
+from tests.cuda.ptx_machine import Program
 
 INT64, FLOAT64 = np.dtype(np.int64), np.dtype(np.float64)
 TOOLCHAIN = "fastopt.cuda.toolchain"

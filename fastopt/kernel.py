@@ -27,9 +27,10 @@ AHEAD = (
     ("float32", "float32", "float32"),
     ("float64", "float64", "float64"),
     ("bfloat16", "bfloat16", "float32"),
-    ("float32", "float32", "drawn_bfloat16"),
+    ("float32", "float32", "bfloat16"),
+    ("float32", "float32", "int8"),
 )
-"""Storage of parameters, gradients and states for which kernels are compiled when fastopt is installed; others are when first used."""
+"""Storage of parameters and gradients, and `state_dtype`, for which kernels are compiled when fastopt is installed; others are when first used."""
 
 
 @dataclass(frozen=True, eq=False)  # made once for a rule and its storages, and so equal to itself alone

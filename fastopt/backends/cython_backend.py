@@ -18,6 +18,8 @@ from fastopt.kernel import AHEAD, Kernel, kernel_of
 from fastopt.rules.entry import Rule, once_for_each
 from fastopt.rules.sums import BEGIN, GO_ON
 from fastopt.stages import COUPLED, PLAIN
+from fastopt.storage import STORAGES
+from fastopt.storage.choice import Choice
 
 __all__ = ["ahead", "build_report", "has_kernel", "isa", "kernel_address", "prepare", "sums", "thread_count", "unavailable"]
 
@@ -66,7 +68,11 @@ def thread_count(num_threads: int | None) -> int:
 
 def ahead(rule: Rule) -> list[Kernel]:
     """The kernels of a rule that are compiled when fastopt is installed, if the rule is the package's."""
-    return list(dict.fromkeys(kernel_of(rule, stages, *storages) for stages in (PLAIN, COUPLED) for storages in AHEAD))
+    found = []
+    for parameter, gradient, asked in AHEAD:
+        states = tuple(storage.name for storage in Choice(asked, narrow_from=0).of(rule, STORAGES[parameter], 0))
+        found += [kernel_of(rule, stages, parameter, gradient, states) for stages in (PLAIN, COUPLED)]
+    return list(dict.fromkeys(found))
 
 
 SUMS = (("float32", "float32"), ("float32", "bfloat16"), ("float32", "float16"), ("float64", "float64"))

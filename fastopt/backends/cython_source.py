@@ -15,6 +15,7 @@ from fastopt.backends.reading import BLOCK_OF_TURN, PLACES
 from fastopt.kernel import Kernel
 from fastopt.rules.entry import once_for_each
 from fastopt.storage import EVERY, STORAGES, Storage, noise
+from fastopt.storage.blocks import BOUND
 from fastopt.transcribe import fingerprint, spell, variable
 
 __all__ = ["kernel_fingerprint", "module_source"]
@@ -201,9 +202,13 @@ def _kernel_source(kernel: Kernel) -> str:
             f"cdef uint32_t {name}_start = first * <uint32_t>{along:#x} + step * <uint32_t>{between:#x}"
             for name, (along, between) in drawn.items()
         ]
-    stores = [f"{name}_block[i] = {variable('new_' + name)}" for name in blocked]
-    stores += [f"{name}_largest = bits_larger({name}_largest, {variable('new_' + name)})" for name in blocked]
-    given = {name: ", ".join([variable("new_" + name), *([noises[name]] if name in drawn else [])]) for name in body.written}
+    functions = _functions(real)
+    unsigned = [name for name in blocked if not streams[name].code.signed]
+    new = {name: variable("new_" + name) for name in body.written}
+    sizes = new | {name: f"{functions['absolute']}({new[name]})" for name in unsigned}
+    stores = [f"{name}_block[i] = {sizes[name]}" for name in blocked]
+    stores += [f"{name}_largest = bits_larger({name}_largest, {new[name]})" for name in blocked]
+    given = {name: ", ".join([new[name], *([noises[name]] if name in drawn else [])]) for name in body.written}
     stores += [f"{name}_at[{place}] = store_{streams[name].name}({given[name]})" for name in body.written if name not in blocked]
     if split is not None:
         stores.append(f"p_corrections[{place}] = rest_{streams['p'].name}({given['p']})")
@@ -218,7 +223,7 @@ def _kernel_source(kernel: Kernel) -> str:
     }
     if not blocked:
         stores += [f"{name}_start += <uint32_t>{along:#x}" for name, (along, _) in drawn.items()]
-    lines, depth = spell(body, _functions(real)), 3 if blocked else 2
+    lines, depth = spell(body, functions), 3 if blocked else 2
     shared |= {"loads": _indented(loads, depth), "lines": _indented(lines, depth), "stores": _indented(stores, depth)}
     if blocked:
         begun = [line for name in blocked for line in (f"{name}_scale = {name}_scales[block // 256]", f"{name}_largest = 0")]
@@ -232,10 +237,7 @@ def _kernel_source(kernel: Kernel) -> str:
         row = BLOCKS.format(
             buffers=", ".join([*(f"{name}_block[256]" for name in blocked), *(f"{name}_scale" for name in blocked)]),
             patterns=", ".join(
-                [
-                    *(f"{name}_noise[256]" for name in drawn),
-                    *(f"{name}_{part}" for name in blocked for part in ("largest", "kept", "inverse")),
-                ]
+                [*(f"{name}_noise[256]" for name in drawn), *(f"{name}_{part}" for name in blocked for part in ("largest", "inverse"))]
             ),
             begun=_indented(begun, 2),
             ended=_indented(ended, 2),
@@ -254,12 +256,14 @@ def _kernel_source(kernel: Kernel) -> str:
 
 def _block_end(name: str, storage: str, drawn: str) -> list[str]:
     """What is done for a stream when all new numbers of a block are there: its scale, and then the codes."""
-    parts = f"{name}_kept, {name}_inverse, {drawn}"
     return [
         f"{name}_scales[block // 256] = scale_{storage}({name}_largest)",
-        f"{name}_kept, {name}_inverse = kept_{storage}({name}_largest), inverse_{storage}({name}_largest)",
+        f"{name}_inverse = inverse_{storage}({name}_largest)",
+        f"if {name}_largest > <uint32_t>{BOUND:#x}:",
+        "    for i in range(256):",
+        f"        {name}_block[i] = 0",
         "for i in range(here):",
-        f"    {name}_at[block + i] = store_{storage}({name}_block[i], {parts})",
+        f"    {name}_at[block + i] = store_{storage}({name}_block[i], {name}_inverse, {drawn})",
     ]
 
 

@@ -51,8 +51,7 @@ STATE_STORAGE = """\
 
 BLOCK_STORAGE = """
     static inline float scale_{name}(uint32_t fastopt_largest) {{ {scale} }}
-    static inline uint32_t inverse_{name}(uint32_t fastopt_largest) {{ {inverse} }}
-    static inline uint32_t kept_{name}(uint32_t fastopt_largest) {{ {kept} }}"""
+    static inline uint32_t inverse_{name}(uint32_t fastopt_largest) {{ {inverse} }}"""
 
 SPLIT_STORAGE = """
     typedef {beside}* FASTOPT_RESTRICT corrections_{name};
@@ -66,8 +65,7 @@ STATE_DECLARATION = """\
 
 BLOCK_DECLARATION = """
     float scale_{name}(uint32_t) noexcept nogil
-    uint32_t inverse_{name}(uint32_t) noexcept nogil
-    uint32_t kept_{name}(uint32_t) noexcept nogil"""
+    uint32_t inverse_{name}(uint32_t) noexcept nogil"""
 
 SPLIT_DECLARATION = """
     ctypedef {ctype}* corrections_{name}
@@ -105,7 +103,7 @@ def source(storage: Storage) -> str:
     loading, storing = storage.texts
     given = {"bits": "fastopt_element", "scale": "bits_of(fastopt_scale)", "correction": "(uint32_t)fastopt_correction"}
     load = _written(loading, {name: given[name] for name in loading.parameters}, "bits_float(result)")
-    given = {"bits": "bits_of(fastopt_number)", **{name: f"fastopt_{name}" for name in ("kept", "inverse", "noise")}}
+    given = {"bits": "bits_of(fastopt_number)", **{name: f"fastopt_{name}" for name in ("inverse", "noise")}}
     store = _written(storing, {name: given[name] for name in storing.parameters}, f"({element})result")
     if storage.name in STORAGES:
         return STORAGE.format(name=storage.name, element=element, real=real, load=load, store=store)
@@ -122,7 +120,7 @@ def source(storage: Storage) -> str:
         return found + SPLIT_STORAGE.format(name=storage.name, beside=beside, store_parameters=store_parameters, rest=rest)
     if storage.code is None:
         return found
-    ends = {"scale": "bits_float(result)", "inverse": "result", "kept": "result"}
+    ends = {"scale": "bits_float(result)", "inverse": "result"}
     texts = {part: parse(getattr(storage.code, part)) for part in ends}
     bodies = {part: _written(text, {text.parameters[0]: "fastopt_largest"}, ends[part]) for part, text in texts.items()}
     return found + BLOCK_STORAGE.format(name=storage.name, **bodies)

@@ -219,6 +219,7 @@ def _on_the_stack(kind: Any, element: Any, count: int) -> Any:
     def found(typing_context: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             place = cgutils.alloca_once(builder, ir.ArrayType(element, count))
+            place.align = 64  # vectors that cross lines of the cache would take twice as long, in some processes and not in others
             return builder.bitcast(place, context.get_value_type(signature.return_type))
 
         return types.CPointer(kind)(), generate

@@ -14,6 +14,7 @@ from fastopt.backends.numba_storage import indented
 from fastopt.backends.reading import BLOCK_OF_TURN, PLACES
 from fastopt.kernel import Kernel
 from fastopt.storage import Storage, noise
+from fastopt.storage.blocks import BOUND
 from fastopt.transcribe import fingerprint, spell, variable
 
 __all__ = ["calls_source", "finite_source", "kernel_source", "squares_source"]
@@ -172,14 +173,17 @@ def kernel_source(kernel: Kernel, cache: bool) -> str:
         arrays += [
             f"{name}__start = {_noise('first__element', along, 'step__number', between)}" for name, (along, between) in drawn.items()
         ]
-    noises = {name: f"bits_add({name}__start, bits_multiply(uint32(i), bits_constant({along})))" for name, (along, _) in drawn.items()}
+    noises = {name: f"{name}__start" for name in drawn}
+    if blocked:
+        noises = {name: f"bits_add({own}, bits_multiply(uint32(i), bits_constant({drawn[name][0]})))" for name, own in noises.items()}
     beside = {name: f", {name}__scale" for name in blocked} | ({"p": ", p__corrections[i]"} if split else {})
     lines = [f"{variable(name)} = {numba_storage.load(own, f'{name}__at[i]', beside.get(name, ''))}" for name, own in streams.items()]
     lines += spell(body, {name: name for name in ("sqrt", "absolute", "maximum", "minimum")} | {"sign": f"sign_{kernel.compute}"})
     for name in body.written:
         new = variable("new_" + name)
         if name in blocked:
-            lines.append(f"{name}__block[i] = {new}")
+            code = streams[name].code
+            lines.append(f"{name}__block[i] = {new if code is None or code.signed else f'absolute({new})'}")
             lines.append(f"{name}__largest = larger({name}__largest, {new})")
         else:
             given = [new, *([noises[name]] if name in drawn else [])]
@@ -195,6 +199,7 @@ def kernel_source(kernel: Kernel, cache: bool) -> str:
         here = indented([*streams_here, *scales_here], 3)
         loop = BLOCKS.format(here=here, begun=indented(begun, 3), body=indented(lines, 4), ended=indented(ended, 3))
     else:
+        lines += [f"{name}__start = bits_add({name}__start, bits_constant({along}))" for name, (along, _) in drawn.items()]
         loop = indented(["for i in range(length):", *("    " + line for line in lines)], 2)
     run = KERNEL.format(
         scalars=indented([f"{variable(name)} = scalars[{k}]" for k, name in enumerate(body.scalars)], 2),
@@ -214,11 +219,13 @@ def _noise(element: str, along: int, step: str, between: int) -> str:
 
 def _block_end(name: str, storage: Storage, drawn: str) -> list[str]:
     """What is done for a stream when all new numbers of a block are there: its scale, and then the codes."""
-    stored = numba_storage.store(storage, f"{name}__block[i]", f"{name}__kept", f"{name}__inverse", drawn)
+    stored = numba_storage.store(storage, f"{name}__block[i]", f"{name}__inverse", drawn)
     return [
         f"{name}__scales[0] = as_float(scale_{storage.name}({name}__largest))",
-        f"{name}__kept = kept_{storage.name}({name}__largest)",
         f"{name}__inverse = inverse_{storage.name}({name}__largest)",
+        f"if {name}__largest > uint32({BOUND}):",
+        "    for i in range(256):",
+        f"        {name}__block[i] = ZERO",
         "for i in range(here):",
         f"    {name}__at[i] = {stored}",
     ]

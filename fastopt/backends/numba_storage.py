@@ -20,7 +20,7 @@ from numba import float32, {elements}, njit, uint32
 from fastopt.backends.numba_primitives import {imports}
 
 """
-PARTS = ("scale", "inverse", "kept")
+PARTS = ("scale", "inverse")
 """What is asked at the end of a block."""
 
 TEXT = """

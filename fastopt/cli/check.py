@@ -32,9 +32,6 @@ HELP = "compare every backend with the reference, in ULP"
 LONG = (*crosscheck.AWKWARD_LENGTHS, 70_001)
 """Besides the awkward lengths one tensor that is long enough for several threads with any rule."""
 
-AHEAD_BY_ARGUMENT = [tuple(name.removeprefix("drawn_") for name in storages) for storages in AHEAD]
-"""What is compiled ahead, by what one asks for it with."""
-
 BY_BLOCKS = ("float32", "float32", "int8")
 
 
@@ -51,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     available = fastopt.available_backends()
     checked = [name for name, there in available.items() if there is True and name != "numpy"]
     names = [name for name, storage in STORAGES.items() if _there(storage)]
-    ahead = [storages for storages in (*AHEAD_BY_ARGUMENT, BY_BLOCKS) if set(storages) <= {*names, "int8"}]
+    ahead = [storages for storages in AHEAD if set(storages) <= {*names, "int8"}]
     print("Largest distance from the NumPy reference, in ULP; columns are parameters and gradients / states\n")
     columns = [(backend, storages) for backend in checked for storages in ahead if _takes(backend, storages)]
     processes = min(len(rules), threads.available())
@@ -129,7 +126,7 @@ def _cases(rule: Rule, backend: str, storages: tuple[str, ...]) -> list[crossche
     """
     every = crosscheck.cases(rule)
     narrow = [name == "int8" or STORAGES[name].texts is not None for name in storages]
-    if not any(narrow) or (backend == "cython" and storages in AHEAD_BY_ARGUMENT):
+    if not any(narrow) or (backend == "cython" and storages in AHEAD):
         return every
     return [case for case in every if case.coupled == narrow[0]]
 

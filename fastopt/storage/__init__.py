@@ -107,19 +107,17 @@ def _bfloat16_load(bits: int) -> int:
 
 
 def _bfloat16_store(bits: int) -> int:
-    nearest = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-    return (bits >> 16) | 0x40 if (bits & 0x7FFFFFFF) > 0x7F800000 else nearest
+    return (bits | 0x400000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
 
 
 def _bfloat16_draw(bits: int, noise: int) -> int:
-    drawn = (bits + (noise >> 16)) >> 16
-    return (bits >> 16) | 0x40 if (bits & 0x7FFFFFFF) > 0x7F800000 else drawn
+    return (bits | 0x400000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits + (noise & 0xFFFF)) >> 16
 
 
 def _towards(values: NDArray[Any], noise: NDArray[np.uint32]) -> NDArray[Any]:
-    """For each number the bfloat16 above or below it, away from zero where the noise's high half takes its low half over the end."""
+    """For each number the bfloat16 above or below it, away from zero where the noise's low half takes its low half over the end."""
     bits = values.view(np.uint32).astype(np.uint64)
-    carried = ((bits + (noise >> np.uint32(16))) & np.uint64(0xFFFF0000)).astype(np.uint32).view(np.float32)
+    carried = ((bits + (noise & np.uint32(0xFFFF))) & np.uint64(0xFFFF0000)).astype(np.uint32).view(np.float32)
     return np.where(np.isnan(values), values, carried)
 
 

@@ -3,10 +3,12 @@
     noise of element e of stream k at step t  =  (e A_k + t T_k) mod 2^32
 
 A number between two neighbours that storage has is rounded away from zero if its distance from the lower one and the noise, as a share
-of 2^32, come to more than one, and so on the average to itself. A_k and T_k are the fractional parts of square roots of different primes,
-times 2^32: shares of such a sequence (Kronecker's) are spread over elements and over steps more evenly than random ones, so that averages
-come out sooner and moving averages wander less. It takes an addition an element where a hash takes ten operations, and has the same bits
-everywhere: elements are counted over all parameters of an optimizer in whole blocks of 256, steps by the tensor's own count.
+of the whole, come to more than one, and so on the average to itself. A_k and T_k are the fractional parts of square roots of different primes:
+shares of such a sequence (Kronecker's) are spread over elements and over steps more evenly than random ones, so that averages
+come out sooner and moving averages wander less. Their first 16 bits stand in the upper half and, once more, in the lower, which is a sequence of
+its own: it is taken by a mask where the upper one takes a shift, of which AVX-512 makes half as many at once. An element takes an addition
+where a hash takes ten operations, and the bits are the same everywhere: elements are counted over all parameters of an optimizer in whole
+blocks of 256, steps by the tensor's own count.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ def factors(stream: int) -> tuple[int, int]:
 
 
 def _root_part(place: int) -> int:
-    """The first 32 bits behind the point of the square root of a prime."""
-    return math.isqrt(_primes(place + 1)[place] << 64) & 0xFFFFFFFF | 1
+    """The first 16 bits behind the point of the square root of a prime, twice; the last of them is 1."""
+    return (math.isqrt(_primes(place + 1)[place] << 32) & 0xFFFF) * 0x10001 | 1
 
 
 @once

@@ -15,6 +15,7 @@ import pytest
 import fastopt
 from fastopt import crosscheck, reference
 from fastopt.cli import check, main
+from fastopt.kernel import AHEAD
 from tests.documents import ROOT
 
 
@@ -80,7 +81,7 @@ def test_every_case_is_tried_where_nothing_narrow_is_compiled_for_it_and_else_th
     every = crosscheck.cases(rule)
     coupled = {"coupled weight decay, scaled gradients", "coupled weight decay, maximize, clipped", "groups, missing gradients, clipped"}
     assert {case.name for case in every if case.coupled} == coupled
-    for storages in check.AHEAD_BY_ARGUMENT:
+    for storages in AHEAD:
         assert check._cases(rule, "cython", storages) == every
         found = check._cases(rule, "numba", storages)
         if len(set(storages)) == 1:

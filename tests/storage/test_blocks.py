@@ -24,10 +24,10 @@ def by_the_texts(code: Code, numbers: Array, drawn: Array) -> tuple[list[int], A
     for start in range(0, numbers.size, BLOCK):
         block = numbers[start : start + BLOCK].view(np.uint32)
         largest = max(int(bits) & 0x7FFFFFFF for bits in block)
-        kept, inverse = code.kept(largest), code.inverse(largest) & 0xFFFFFFFF
+        inverse = code.inverse(largest) & 0xFFFFFFFF
         scales.append(code.scale(largest) & 0xFFFFFFFF)
-        for bits, n in zip(block, drawn[start : start + BLOCK], strict=True):
-            codes.append(code.store(int(bits), kept, inverse, int(n)) & 0xFF)
+        for bits, n in zip(block if largest <= blocks.BOUND else np.zeros_like(block), drawn[start : start + BLOCK], strict=True):
+            codes.append(code.store(int(bits), inverse, int(n)) & 0xFF)
     return codes, np.array(scales, np.uint32).view(np.float32)
 
 
@@ -63,31 +63,32 @@ def test_the_texts_say_what_numpy_does(code: Code) -> None:
         np.testing.assert_array_equal(found, np.array(loaded, np.uint32).view(np.float32))
 
 
-def test_what_codes_stand_for() -> None:
-    """The signed ones by the two lines between powers of two; the unsigned ones as floating-point numbers, and evenly above a quarter."""
-    signed = SIGNED.values(np.arange(-127, 128, dtype=np.int8))
-    for code in range(1, 128):
-        power = 2.0 ** np.floor(np.log2(code))
-        share = code / power - 1.0
-        value = power**2 * (1.0 + 2.0 * share) if share < 0.5 else power**2 * 4.0 * share
-        assert signed[127 + code] == value == -signed[127 - code]
-    assert signed[127] == 0.0
-    assert signed[-1] == SIGNED.largest == 16128.0
-    unsigned = UNSIGNED.values(np.arange(256, dtype=np.uint8)).astype(np.float64)
-    assert unsigned[0] == 0.0
-    assert unsigned[1:160].tolist() == [2.0 ** ((k + 840) // 8 - 127) * (1 + (k + 840) % 8 / 8) for k in range(1, 160)]
-    assert unsigned[160:].tolist() == [(k - 128) / 128 for k in range(160, 256)]
-    assert (np.diff(unsigned) > 0).all()
+@pytest.mark.parametrize("code", CODES)
+def test_what_codes_stand_for(code: Code) -> None:
+    """Powers of them at powers of two, and between those a line for each doubling of the value."""
+    found = code.values(np.arange(-127, 128) if code is SIGNED else np.arange(256)).astype(np.float64)
+    sizes = found[127:] if code is SIGNED else found
+    assert sizes[0] == 0.0
+    for own in range(1, code.most + 1):
+        doublings = code.power * (np.frexp(own)[1] - 1)  # before the power of two below it
+        share = own / 2.0 ** (np.frexp(own)[1] - 1) - 1.0
+        line = int(share * code.power)
+        assert sizes[own] == code.unit * 2.0 ** (doublings + line) * (1.0 + share * code.power - line)
+    if code is SIGNED:
+        assert (found[:127] == -found[:127:-1]).all()
+    assert (np.diff(found) > 0).all()
+    assert sizes[-1] == code.largest
+    assert sizes[-1] / sizes[max(code.least, 1)] == (16128.0 if code is SIGNED else 258048.0)
 
 
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("scale", [1.0, 0.3, 7e-20, 1e25])
 def test_what_is_stored_stays_where_it_is(code: Code, scale: float) -> None:
     """Whatever the noise: a number that a code stands for becomes that code again, but for the last bit of its scale."""
-    own = np.arange(-127, 128) if code is SIGNED else np.arange(256)
+    own = np.arange(-127, 128) if code is SIGNED else np.r_[0, code.least : 256]
     codes = np.resize(own, BLOCK).astype(code.dtype)
     numbers = blocks.decode(code, codes, np.array([scale], np.float32))
-    for drawn in (np.full(BLOCK, 2**31, np.uint32), np.full(BLOCK, 2**29, np.uint32), np.full(BLOCK, 7 * 2**29, np.uint32)):
+    for drawn in (np.full(BLOCK, 2**14, np.uint32), np.full(BLOCK, 2**12, np.uint32), np.full(BLOCK, 7 * 2**12, np.uint32)):
         again, scales = blocks.encode(code, numbers, drawn)
         assert again.tolist() == codes.tolist()
         assert scales[0] == pytest.approx(scale, rel=3e-7)
@@ -114,7 +115,7 @@ def test_a_number_above_zero_never_becomes_zero_where_it_is_divided_by() -> None
     numbers[0], numbers[1] = 1.0, 0.0
     codes, scales = blocks.encode(UNSIGNED, numbers, np.zeros(BLOCK, np.uint32))
     assert codes[1] == 0
-    assert (codes[2:] == 1).all()
+    assert (codes[2:] == UNSIGNED.least).all()
     assert (blocks.decode(UNSIGNED, codes, scales)[2:] > 0).all()
 
 

@@ -20,8 +20,18 @@ def test_factors_are_square_roots_of_primes() -> None:
     with decimal.localcontext(prec=40):
         for stream, primes in enumerate(((2, 3), (5, 7), (11, 13), (17, 19), (23, 29))):
             for found, prime in zip(noise.factors(stream), primes, strict=True):
-                assert found == int(decimal.Decimal(prime).sqrt() % 1 * 2**32) | 1
+                first = int(decimal.Decimal(prime).sqrt() % 1 * 2**16)
+                assert found == (first << 16) + (first | 1)
     assert len({factor for stream in range(40) for factor in noise.factors(stream)}) == 80
+
+
+@pytest.mark.parametrize("bits", [15, 16])
+def test_the_lower_half_is_as_even_as_the_upper(bits: int) -> None:
+    """Shares of a thousand in a row, over elements and over steps: farther from evenly spread by no more than 1 %; random ones are by 3 to 4 %."""
+    for stream in range(8):
+        for factor in noise.factors(stream):
+            shares = np.sort((np.arange(1000, dtype=np.uint64) * np.uint64(factor)) % 2**bits / 2**bits)
+            assert np.abs(shares - np.arange(1000) / 1000).max() < 0.011
 
 
 def test_the_noise_of_elements_and_steps() -> None:

@@ -30,7 +30,7 @@ AHEAD = (
     ("float32", "float32", "bfloat16"),
     ("float32", "float32", "int8"),
 )
-"""Storage of parameters and gradients, and `state_dtype`, for which kernels are compiled when fastopt is installed; others are when first used."""
+"""Storage of parameters and gradients, and `state_dtype`, that kernels are compiled for when fastopt is installed; others later."""
 
 
 @dataclass(frozen=True, eq=False)  # made once for a rule and its storages, and so equal to itself alone

@@ -94,6 +94,31 @@ def test_every_function_and_comparison_means_what_it_means_for_floats(launching:
             assert ulp_distance(array, values_of.astype(dtype)) == 0, name
 
 
+def copied(p, g, v, lr):
+    return p - lr * v, g
+
+
+@pytest.mark.parametrize("backend", ["numba", "cython"])
+def test_a_state_that_is_negative_though_its_rule_says_that_it_is_not(backend: str) -> None:
+    """In int8 its magnitude is coded: as another number, and not as whatever a CPU makes of one that has no code."""
+    needed(backend)
+    able_to_compile(backend)
+    rule = fastopt.rule(states=("v",), non_negative=("v",))(copied)
+    g = np.random.default_rng(0).standard_normal(600).astype(np.float32)
+    g[::50], g[1::50] = -0.0, 0.0
+    found = []
+    for own in (backend, "numpy"):
+        optimizer = fastopt.Optimizer(np.zeros(600, np.float32), rule, lr=1.0, state_dtype="int8", narrow_from=0, backend=own)
+        optimizer.step(g)
+        optimizer.step(np.zeros_like(g))
+        found.append((optimizer.params, *optimizer.state_dict()["state"].values()))
+    for values, expected in zip(*found, strict=True):
+        np.testing.assert_array_equal(values, expected)
+    assert np.abs(found[0][0]).max() > 1.0
+    np.testing.assert_allclose(-found[0][0], np.abs(g), rtol=0.2, atol=1e-3)
+    assert (found[0][0][g == 0.0] == 0.0).all()
+
+
 def test_signs_of_zero_and_nan_are_as_documented() -> None:
     """By hand, since the test above takes the language's own functions for right."""
     assert math.copysign(1.0, sign(-0.0)) == 1.0

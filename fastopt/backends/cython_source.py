@@ -203,10 +203,9 @@ def _kernel_source(kernel: Kernel) -> str:
             for name, (along, between) in drawn.items()
         ]
     functions = _functions(real)
-    unsigned = [name for name in blocked if not streams[name].code.signed]
     new = {name: variable("new_" + name) for name in body.written}
-    sizes = new | {name: f"{functions['absolute']}({new[name]})" for name in unsigned}
-    stores = [f"{name}_block[i] = {sizes[name]}" for name in blocked]
+    kept = {name: f"{functions['absolute']}({new[name]})" if streams[name].of_magnitudes else new[name] for name in blocked}
+    stores = [f"{name}_block[i] = {kept[name]}" for name in blocked]
     stores += [f"{name}_largest = bits_larger({name}_largest, {new[name]})" for name in blocked]
     given = {name: ", ".join([new[name], *([noises[name]] if name in drawn else [])]) for name in body.written}
     stores += [f"{name}_at[{place}] = store_{streams[name].name}({given[name]})" for name in body.written if name not in blocked]

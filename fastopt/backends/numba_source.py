@@ -182,8 +182,7 @@ def kernel_source(kernel: Kernel, cache: bool) -> str:
     for name in body.written:
         new = variable("new_" + name)
         if name in blocked:
-            code = streams[name].code
-            lines.append(f"{name}__block[i] = {new if code is None or code.signed else f'absolute({new})'}")
+            lines.append(f"{name}__block[i] = {f'absolute({new})' if streams[name].of_magnitudes else new}")
             lines.append(f"{name}__largest = larger({name}__largest, {new})")
         else:
             given = [new, *([noises[name]] if name in drawn else [])]

@@ -18,8 +18,6 @@ from fastopt.structure import Structure
 __all__ = ["correction_as", "numbers", "states"]
 
 CODES = {code.dtype: code for code in (SIGNED, UNSIGNED)}
-HALF = np.uint32(0x80000000)
-"""The noise with which a number is rounded to the nearest of its neighbours."""
 
 
 def numbers(values: NDArray[Any], scales: NDArray[Any] | None) -> NDArray[Any]:
@@ -81,6 +79,5 @@ def _kept(values: NDArray[Any], state: Any, stored: Storage) -> tuple[NDArray[An
             return values.astype(stored.dtype), None
     lying = np.empty(values.shape, np.float32) if not isinstance(state, np.ndarray) else np.empty_like(state, np.float32)
     lying[...] = values
-    flat = layout.flat(lying)
-    codes, scales = blocks.encode(stored.code, flat, np.full(flat.size, HALF))
+    codes, scales = blocks.encode(stored.code, layout.flat(lying))
     return layout.lying_like(lying, codes), scales

@@ -218,7 +218,7 @@ def _fill(own: Mapping[str, Any], name: str, kernel: Kernel, value: Any, view: A
     state, stored = own[name], kernel.storages[2 + kernel.states.index(name)]
     if stored.code is not None:
         numbers = np.full(view.size, value, np.float32)
-        codes, scales = blocks.encode(stored.code, numbers, np.zeros(view.size, np.uint32))
+        codes, scales = blocks.encode(stored.code, numbers)
         memory.assign(own[f"{name}_scale"], scales)
         memory.assign(state, codes.reshape(view.shape))  # they are all the same
     elif value is COPY:

@@ -67,6 +67,11 @@ class Storage:
     split: Split | None = None
 
     @property
+    def of_magnitudes(self) -> bool:
+        """Whether what it keeps of a number is its magnitude."""
+        return self.code is not None and not self.code.signed
+
+    @property
     def compute(self) -> str:
         """The dtype that arithmetic on it runs in."""
         return "float64" if self.name == "float64" else "float32"

@@ -38,7 +38,7 @@ __all__ = ["BLOCK", "BOUND", "SIGNED", "UNSIGNED", "Code", "decode", "encode"]
 BLOCK = 256
 """Elements that have a scale together; work lists are cut at multiples of it."""
 BOUND = 0x7E7FFFFF
-"""The pattern of the largest number below 2^126. A block whose largest magnitude has a larger one is one of NaN, and all its codes are 0."""
+"""The pattern of the largest number below 2^126. A block whose largest magnitude has a larger one is one of NaN, with codes of 0."""
 
 Array = NDArray[Any]
 
@@ -50,8 +50,8 @@ class Code:
     Attributes
     ----------
     load, store
-        `(code, scale)` to the number, the code with its sign in all 32 bits, and `(number, inverse, noise)` to the code, in the last 8 bits;
-        of a number that is not negative where the code has no sign.
+        `(code, scale)` to the number, the code with its sign in all 32 bits; and `(number, inverse, noise)` to the code, in the last 8
+        bits, of a number that is not negative where the code has no sign.
     scale, inverse
         Of the largest magnitude of a block: its scale, and what numbers are multiplied by before they are coded.
     power
@@ -89,7 +89,8 @@ class Code:
         magnitudes = np.abs(codes.astype(np.int32))
         patterns = _pattern(self.unit) + self.power * (_patterns(magnitudes.astype(np.float32)) - _pattern(1.0))
         sizes = np.where(magnitudes > 0, patterns, 0).astype(np.uint32).view(np.float32)
-        return np.where(codes < 0, -sizes, sizes)
+        found: Array = np.where(codes < 0, -sizes, sizes)
+        return found
 
     def codes(self, sizes: Array, noise: Array) -> Array:
         """Codes of numbers in scales, which may have signs."""
@@ -100,8 +101,8 @@ class Code:
             roots = np.minimum(roots, magnitudes)
         middle = np.float32(384 if self.signed else 256)  # added, so that 15 bits are left behind the point
         share = (noise & np.uint32(0x7FFF)).astype(np.float32) * np.float32(2.0**-15)
-        found = (np.floor(np.copysign(roots, sizes) + (middle + share)) - middle).astype(np.int32)
-        return found if self.signed else np.maximum(found, self.least)
+        found: Array = (np.floor(np.copysign(roots, sizes) + (middle + share)) - middle).astype(np.int32)
+        return np.maximum(found, np.int32(self.least)) if not self.signed else found
 
 
 def _pattern(number: float) -> int:
@@ -161,13 +162,13 @@ def _unsigned_inverse(largest: int) -> int:
     return 0x3F800000 if largest > 0x7E7FFFFF else inverse
 
 
-SIGNED = Code(
-    *(_signed_load, _signed_store, _signed_scale, _signed_inverse), power=2, unit=1.0, most=127, least=0, dtype="int8"
-)
+SIGNED = Code(*(_signed_load, _signed_store, _signed_scale, _signed_inverse), power=2, unit=1.0, most=127, least=0, dtype="int8")
 UNSIGNED = Code(
     *(_unsigned_load, _unsigned_store, _unsigned_scale, _unsigned_inverse), power=4, unit=2.0**-32, most=255, least=12, dtype="uint8"
 )
 SMALLEST = np.float32(2.0**-110)
+HALF = np.uint32(0x4000)
+"""Of 15 bits: the noise with which a number becomes its nearest code."""
 
 
 def decode(code: Code, codes: Array, scales: Array) -> Array:
@@ -177,8 +178,9 @@ def decode(code: Code, codes: Array, scales: Array) -> Array:
     return found
 
 
-def encode(code: Code, numbers: Array, noise: Array) -> tuple[Array, Array]:
-    """Codes and scales of float32 numbers in the order of memory."""
+def encode(code: Code, numbers: Array, noise: Array | None = None) -> tuple[Array, Array]:
+    """Codes and scales of float32 numbers in the order of memory; of their noise, or the nearest code of each."""
+    noise = np.full(numbers.size, HALF) if noise is None else noise
     blocks = -(-numbers.size // BLOCK)
     own = np.zeros(blocks * BLOCK, np.float32)
     own[: numbers.size] = numbers if code.signed else np.abs(numbers)

@@ -3,12 +3,12 @@
     noise of element e of stream k at step t  =  (e A_k + t T_k) mod 2^32
 
 A number between two neighbours that storage has is rounded away from zero if its distance from the lower one and the noise, as a share
-of the whole, come to more than one, and so on the average to itself. A_k and T_k are the fractional parts of square roots of different primes:
-shares of such a sequence (Kronecker's) are spread over elements and over steps more evenly than random ones, so that averages
-come out sooner and moving averages wander less. Their first 16 bits stand in the upper half and, once more, in the lower, which is a sequence of
-its own: it is taken by a mask where the upper one takes a shift, of which AVX-512 makes half as many at once. An element takes an addition
-where a hash takes ten operations, and the bits are the same everywhere: elements are counted over all parameters of an optimizer in whole
-blocks of 256, steps by the tensor's own count.
+of the whole, come to more than one, and so on the average to itself. A_k and T_k are the fractional parts of square roots of different
+primes: shares of such a sequence (Kronecker's) are spread over elements and over steps more evenly than random ones, so that averages
+come out sooner and moving averages wander less. Their first 16 bits stand in the upper half, and once more in the lower half, which is
+a sequence of its own: a mask takes it, where the upper one takes a shift, which AVX-512 has half as many of. An element takes an
+addition where a hash takes ten operations, and the bits are the same everywhere: elements are counted over all parameters of an
+optimizer in whole blocks of 256, steps by the tensor's own count.
 """
 
 from __future__ import annotations

@@ -110,6 +110,20 @@ def test_on_the_average_a_number_is_stored_as_itself(code: Code) -> None:
     assert (total[sizes.size :] == 0).all()
 
 
+@pytest.mark.parametrize("code", CODES)
+def test_without_noise_it_is_the_nearest_code(code: Code) -> None:
+    """Among those that there are, by about the root or the fourth root; the largest of a block has the largest."""
+    own = code.values(np.r_[code.least or 1 : code.most + 1]).astype(np.float64)
+    numbers = np.array([*(own[:-1] * 0.9 + own[1:] * 0.1), *(own[:-1] * 0.1 + own[1:] * 0.9), own[-1]], np.float32)
+    for start in range(0, numbers.size, BLOCK - 1):
+        some = np.append(numbers[start : start + BLOCK - 1], np.float32(own[-1]))
+        codes, scales = blocks.encode(code, some)
+        assert codes[-1] == code.most
+        found = blocks.decode(code, codes, scales).astype(np.float64)
+        nearest = own[np.abs(own[:, None] - some).argmin(axis=0)]
+        np.testing.assert_allclose(found, nearest, rtol=1e-6)
+
+
 def test_a_number_above_zero_never_becomes_zero_where_it_is_divided_by() -> None:
     numbers = np.full(BLOCK, 1e-30, np.float32)
     numbers[0], numbers[1] = 1.0, 0.0

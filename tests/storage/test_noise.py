@@ -27,7 +27,7 @@ def test_factors_are_square_roots_of_primes() -> None:
 
 @pytest.mark.parametrize("bits", [15, 16])
 def test_the_lower_half_is_as_even_as_the_upper(bits: int) -> None:
-    """Shares of a thousand in a row, over elements and over steps: farther from evenly spread by no more than 1 %; random ones are by 3 to 4 %."""
+    """Shares of a thousand in a row, over elements and over steps, are evenly spread but for 1 %; random ones but for 3 to 4 %."""
     for stream in range(8):
         for factor in noise.factors(stream):
             shares = np.sort((np.arange(1000, dtype=np.uint64) * np.uint64(factor)) % 2**bits / 2**bits)

@@ -81,13 +81,13 @@ def one_step(
 
 
 def _kept(values: Any, dtype: Any, p: Any, stream: int, first: int | None, step: int) -> Any:
-    """A state as it is kept: in bfloat16 each number's upper half, or one more where the lower half and the noise's upper come to 2^16."""
+    """A state as it is kept: in bfloat16 each number's upper half, or one more where the lower half and the noise's come to 2^16."""
     if dtype.name != "bfloat16" or first is None:
         return values.astype(dtype)
     axes = sorted(range(p.ndim), key=lambda axis: -p.strides[axis])
     lying = np.ascontiguousarray(values.transpose(axes), np.float32)
     bits = lying.reshape(-1).view(np.uint32).astype(np.uint64)
-    carried = (bits + (noise.numbers(noise.factors(stream), first, bits.size, step) >> np.uint32(16))) >> np.uint64(16)
+    carried = (bits + (noise.numbers(noise.factors(stream), first, bits.size, step) & np.uint32(0xFFFF))) >> np.uint64(16)
     found = carried.astype(np.uint16).view(dtype).reshape(lying.shape)
     found = np.where(np.isnan(lying), dtype.type(np.nan), found)
     return found.transpose(np.argsort(axes)) if axes else found.reshape(p.shape)

@@ -19,6 +19,9 @@ An average wanders, as noise moves its code, by the more the fewer codes there a
 A block with an infinity, a NaN or a number of 2^126 and more is one of NaN (its scale is). Numbers of blocks whose largest is below 2^-110
 are stored as if that was their largest.
 
+Threads may round otherwise than to nearest (`fastopt/host/mode.h`). So what is rounded are magnitudes, and noise has a bit less than there
+is room for: rounded up, a zero stays one, and the largest code is not exceeded.
+
 The texts are in the language of `fastopt.storage.bits`; `encode` and `decode` state the same once more in NumPy, and are the oracle.
 """
 
@@ -93,16 +96,16 @@ class Code:
         return found
 
     def codes(self, sizes: Array, noise: Array) -> Array:
-        """Codes of numbers in scales, which may have signs."""
+        """Codes of numbers in scales, which may have signs, by their noise."""
         magnitudes = np.abs(sizes)
         patterns = _pattern(1.0) + (_patterns(magnitudes) - _pattern(self.unit)) // self.power
         roots = patterns.astype(np.uint32).view(np.float32)
         if self.signed:
             roots = np.minimum(roots, magnitudes)
         middle = np.float32(384 if self.signed else 256)  # added, so that 15 bits are left behind the point
-        share = (noise & np.uint32(0x7FFF)).astype(np.float32) * np.float32(2.0**-15)
+        share = (noise & np.uint32(0x7FFE)).astype(np.float32) * np.float32(2.0**-15)
         found: Array = (np.floor(np.copysign(roots, sizes) + (middle + share)) - middle).astype(np.int32)
-        return np.maximum(found, np.int32(self.least)) if not self.signed else found
+        return found if self.signed else np.maximum(found, np.int32(self.least))
 
 
 def _pattern(number: float) -> int:
@@ -124,7 +127,7 @@ def _signed_store(bits: int, inverse: int, noise: int) -> int:
     size = times(bits & 0x7FFFFFFF, inverse)
     halved = (size >> 1) + 0x1FC00000
     root = size if size < halved else halved
-    share = (noise & 0x7FFF) | 0x43C00000  # 384, and 15 bits behind the point
+    share = (noise & 0x7FFE) | 0x43C00000  # 384, and 14 bits behind the point
     return truncated(plus(root | (bits & 0x80000000), share)) - 384
 
 
@@ -145,7 +148,7 @@ def _unsigned_load(bits: int, scale: int) -> int:
 
 def _unsigned_store(bits: int, inverse: int, noise: int) -> int:
     quartered = (times(bits, inverse) >> 2) + 0x33A00000
-    share = (noise & 0x7FFF) | 0x43800000  # 256, and 15 bits behind the point
+    share = (noise & 0x7FFE) | 0x43800000  # 256, and 14 bits behind the point
     drawn = truncated(plus(quartered, share))
     raised = times(bits, 0x71800000)  # 2^100 times as large, so that all patterns but that of zero are above those of codes
     least = raised if raised < 0x10C else 0x10C
@@ -162,10 +165,24 @@ def _unsigned_inverse(largest: int) -> int:
     return 0x3F800000 if largest > 0x7E7FFFFF else inverse
 
 
-SIGNED = Code(*(_signed_load, _signed_store, _signed_scale, _signed_inverse), power=2, unit=1.0, most=127, least=0, dtype="int8")
-UNSIGNED = Code(
-    *(_unsigned_load, _unsigned_store, _unsigned_scale, _unsigned_inverse), power=4, unit=2.0**-32, most=255, least=12, dtype="uint8"
+SIGNED = Code(
+    *(_signed_load, _signed_store, _signed_scale, _signed_inverse),
+    power=2,
+    unit=1.0,
+    most=127,
+    least=0,
+    dtype="int8",
 )
+UNSIGNED = Code(
+    *(_unsigned_load, _unsigned_store, _unsigned_scale, _unsigned_inverse),
+    power=4,
+    unit=2.0**-32,
+    most=255,
+    least=12,
+    dtype="uint8",
+)
+OF_LARGEST = {code.dtype: np.float32(1 / code.largest) for code in (SIGNED, UNSIGNED)}
+"""A scale, of the largest magnitude of its block: rounded here, before anybody has this thread round otherwise."""
 SMALLEST = np.float32(2.0**-110)
 HALF = np.uint32(0x4000)
 """Of 15 bits: the noise with which a number becomes its nearest code."""
@@ -174,7 +191,8 @@ HALF = np.uint32(0x4000)
 def decode(code: Code, codes: Array, scales: Array) -> Array:
     """The numbers, in the order of memory, of codes in that order."""
     with np.errstate(all="ignore"):
-        found: Array = code.values(codes) * np.repeat(scales, BLOCK)[: codes.size]
+        magnitudes = np.abs(code.values(codes)) * np.repeat(scales, BLOCK)[: codes.size]
+    found: Array = np.copysign(magnitudes, np.where(codes < 0, np.float32(-1), np.float32(1)))
     return found
 
 
@@ -188,8 +206,9 @@ def encode(code: Code, numbers: Array, noise: Array | None = None) -> tuple[Arra
     finite = largest <= np.uint32(BOUND).view(np.float32)
     bounded = np.maximum(np.where(finite, largest, np.float32(1)), SMALLEST)
     with np.errstate(all="ignore"):
-        scales = np.where(finite, bounded * np.float32(1 / code.largest), np.float32(np.nan))
+        scales = np.where(finite, bounded * OF_LARGEST[code.dtype], np.float32(np.nan))
         inverse = np.where(finite, np.float32(code.largest) / bounded, np.float32(1))
         kept = np.where(np.repeat(finite, BLOCK), own, np.float32(0))[: numbers.size]
-        found = np.where(kept != 0, code.codes(kept * np.repeat(inverse, BLOCK)[: numbers.size], noise), 0)
+        sizes = np.copysign(np.abs(kept) * np.repeat(inverse, BLOCK)[: numbers.size], kept)
+        found = np.where(kept != 0, code.codes(sizes, noise), 0)
     return found.astype(code.dtype), scales.astype(np.float32)

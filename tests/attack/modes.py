@@ -77,6 +77,7 @@ MODES = {
 """Rounding and flushing, as MXCSR or FPCR has them: all there are, without the usual one."""
 
 SCRIPT = """
+from importlib.util import find_spec
 from numba import njit
 from fastopt.backends.numba_primitives import mode, take_mode
 @njit
@@ -84,7 +85,7 @@ def be_in(wanted):
     before = mode()
     take_mode(wanted)
     return before
-size = 100_001
+size, HAS_BFLOAT16 = 100_001, find_spec("ml_dtypes") is not None
 def walks(backend, threads):
     found, rng = [], np.random.default_rng(0)
     for dtype in (np.float32, np.float64):
@@ -92,9 +93,10 @@ def walks(backend, threads):
         p = (rng.standard_normal(size) * tiny * 2.0**20).astype(dtype)
         p[::2] = rng.standard_normal(size // 2 + 1)
         g = (rng.standard_normal(size) * np.sqrt(tiny)).astype(dtype)
-        for optimizer in (fastopt.Adam, fastopt.Momentum):
+        narrow = ({"state_dtype": "int8"}, {"state_dtype": "bfloat16"}) if dtype is np.float32 and HAS_BFLOAT16 else ()
+        for optimizer, options in ((fastopt.Adam, {}), (fastopt.Momentum, {}), *((fastopt.Adam, own) for own in narrow)):
             own = p.copy()
-            made = optimizer(own, lr=0.1, weight_decay=0.01, backend=backend, num_threads=threads)
+            made = optimizer(own, lr=0.1, weight_decay=0.01, backend=backend, num_threads=threads, **options)
             for _ in range(3):
                 made.step(g)
             found.append(own.tobytes() + b"".join(s.tobytes() for s in made._states[0]))

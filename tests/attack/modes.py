@@ -93,7 +93,7 @@ def walks(backend, threads):
         p = (rng.standard_normal(size) * tiny * 2.0**20).astype(dtype)
         p[::2] = rng.standard_normal(size // 2 + 1)
         g = (rng.standard_normal(size) * np.sqrt(tiny)).astype(dtype)
-        narrow = ({"state_dtype": "int8"}, {"state_dtype": "bfloat16"}) if dtype is np.float32 and HAS_BFLOAT16 else ()
+        narrow = [{"state_dtype": name} for name in ("int8", *["bfloat16"] * HAS_BFLOAT16)] if dtype is np.float32 else []
         for optimizer, options in ((fastopt.Adam, {}), (fastopt.Momentum, {}), *((fastopt.Adam, own) for own in narrow)):
             own = p.copy()
             made = optimizer(own, lr=0.1, weight_decay=0.01, backend=backend, num_threads=threads, **options)

@@ -88,8 +88,8 @@ def test_what_is_stored_stays_where_it_is(code: Code, scale: float) -> None:
     own = np.arange(-127, 128) if code is SIGNED else np.r_[0, code.least : 256]
     codes = np.resize(own, BLOCK).astype(code.dtype)
     numbers = blocks.decode(code, codes, np.array([scale], np.float32))
-    for drawn in (np.full(BLOCK, 2**14, np.uint32), np.full(BLOCK, 2**12, np.uint32), np.full(BLOCK, 7 * 2**12, np.uint32)):
-        again, scales = blocks.encode(code, numbers, drawn)
+    for noise_of_all in (0, 2**12, 2**14, 7 * 2**12, 2**15 - 1):
+        again, scales = blocks.encode(code, numbers, np.full(BLOCK, noise_of_all, np.uint32))
         assert again.tolist() == codes.tolist()
         assert scales[0] == pytest.approx(scale, rel=3e-7)
 

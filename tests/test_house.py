@@ -34,7 +34,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     # these take a device, and run once on each stand-in for one
     "tests/cuda/test_on_device.py": ("fastopt/backends/cuda_backend.py", "fastopt/cuda/memory.py", "fastopt/cuda/driver/memory.py"),
     # these are looked at in what is compiled of them, and through the work list
-    "tests/cuda/test_ptx.py": ("fastopt/cuda/llvm.py",),
+    "tests/cuda/test_ptx.py": ("fastopt/cuda/llvm.py", "fastopt/cuda/primitives.py"),
+    "tests/cuda/test_loops.py": ("fastopt/cuda/access.py", "fastopt/cuda/streams.py"),
     "tests/cuda/test_gather.py": ("fastopt/cuda/tensors.py",),
     # a page's sections are asked for where pages are made, curves where the runs are that they are drawn of
     "tests/bench/gallery/test_page.py": ("bench/sections.py",),

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fastopt.cuda import runtime
 from fastopt.cuda.arrays import torch_tensor
 from fastopt.cuda.norm import Norm
-from fastopt.cuda.source import kernel_source
+from fastopt.cuda.source import PRIMITIVES, kernel_source
 from fastopt.cuda.worklist import DeviceWorkList
 from fastopt.host import threads
 from fastopt.kernel import Kernel
@@ -57,7 +57,7 @@ class CudaRunner:
     def __init__(self, kernel: Kernel, work: DeviceWorkList) -> None:
         self.kernel, self.work = kernel, work
         parameters = (np.dtype(np.int64),) * 5 + (work.compute,) * kernel.scalar_count
-        self.update = work.runtime.load(kernel_source(kernel, "fastopt.cuda.toolchain"), kernel.name, parameters, work.device)
+        self.update = work.runtime.load(kernel_source(kernel, PRIMITIVES), kernel.name, parameters, work.device)
         self.tables = work.streams_at, len(work.params), work.rows_at, len(work.rows)
         self.unread = np.zeros(kernel.scalar_count, work.compute)
         """In the place of the scalars, where the kernel reads a table."""

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     names = [name for name, storage in STORAGES.items() if _there(storage)]
     ahead = [storages for storages in AHEAD if set(storages) <= {*names, "int8"}]
     print("Largest distance from the NumPy reference, in ULP; columns are parameters and gradients / states\n")
-    columns = [(backend, storages) for backend in checked for storages in ahead if _takes(backend, storages)]
+    columns = [(backend, storages) for backend in checked for storages in ahead]
     processes = min(len(rules), threads.available())
     found = _by_processes(processes, rules, columns, options.rules) if processes > 1 else None
     worst = _table([(rule, rule.name) for rule in rules], columns, found=found)
@@ -58,12 +58,11 @@ def run(options: argparse.Namespace) -> int:
         print(f"\nOther storage (parameters, gradients, states), with {rule.name}; what is run is compiled now\n")
         for storages in others:
             worst = max(worst, _table([(rule, ", ".join(storages))], [(backend, storages) for backend in checked], head=False))
-    hosts = [name for name in checked if name in backends.HOST]
-    if hosts and "bfloat16" in names:
+    if checked and "bfloat16" in names:
         rule = next((rule for rule in rules if rule.states), rules[0])
         print(f"\nParameters of bfloat16 with a correction, or drawn, beside int8, with {rule.name}; what is run is compiled now\n")
         for asked in crosscheck.MASTERS:
-            columns = [(backend, ("bfloat16", "bfloat16", "int8")) for backend in hosts]
+            columns = [(backend, ("bfloat16", "bfloat16", "int8")) for backend in checked]
             own = ", ".join(f"{name}={value}" for name, value in asked.items())
             worst = max(
                 worst, _table([(rule, own)], columns, head=False, cases=lambda rule, *_, asked=asked: crosscheck.master_cases(rule, asked))
@@ -84,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     if worst:
         print(f"\nFAILED: the largest distance is {worst} ULP, and it must be 0", file=sys.stderr)
         return 1
-    ways = len(ahead) + len(others) + (len(crosscheck.MASTERS) if hosts and "bfloat16" in names else 0)
+    ways = len(ahead) + len(others) + (len(crosscheck.MASTERS) if "bfloat16" in names else 0)
     print(f"\nall 0: {len(rules)} rules, {', '.join(checked)}, {ways} ways to store, groups, clipping and stages among the cases,", end=" ")
     print(f"1 and {max(2, threads.available())} threads")
     return 0
@@ -149,11 +148,6 @@ def _table(
             print(f"{distance:>17}" if head else f"   {backend} {distance}", end="", flush=True)
         print("" if numpy_backend.has_reference(rule) else "   (no reference of its own: compared with its own text on arrays)")
     return worst
-
-
-def _takes(backend: str, storages: tuple[str, ...]) -> bool:
-    """Whether a backend has storage of that kind at all: a device's has none by blocks yet."""
-    return backend in backends.HOST or "int8" not in storages
 
 
 def _there(storage: Storage) -> bool:

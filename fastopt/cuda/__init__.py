@@ -4,11 +4,13 @@
     memory      states on the device, copies between host and device (the counterpart of `fastopt.memory.host`)
     worklist    rows and addresses on the device, refreshed where they changed
     tensors     PyTorch's gradients, whose addresses are gathered in compiled code (`_gather.pyx`)
-    source      a rule as the source of a kernel
+    source      a rule as the source of a kernel, with its loop of loops: vectors of elements, or a warp for a block that has a scale
+    streams     how the arrays of a kernel are addressed, loaded and stored there
     held        what a launch reads, until its stream is done
     norm        clipping by the gradients' global norm; norm_source has its kernels
-    toolchain   numba-cuda: the kernels' primitives, and PTX out of source; the only file that imports `numba.cuda`
+    primitives  what that source calls: arithmetic, positions, warps; access has the loads and stores of each storage
     llvm        what those are made of, and narrow: the texts of storages
+    toolchain   numba-cuda: PTX out of source; the only file that imports `numba.cuda`
     driver      cuda.core and the driver API: memory, uploads, events, kernels; the only folder that imports `cuda`
 
 The `cuda` backend, `fastopt.backends.cuda_backend`, puts them together. numba-cuda's named successor is numba-cuda-mlir:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from fastopt.cuda import arrays, runtime
 from fastopt.cuda.arrays import DeviceArray, assign, from_host, to_host
 from fastopt.cuda.norm import Clipping
+from fastopt.cuda.streams import MOST_LANES
 from fastopt.cuda.worklist import DeviceWorkList
 from fastopt.kernel import Kernel
+from fastopt.storage.blocks import BLOCK
 
 __all__ = [
     "assign",
@@ -33,8 +35,6 @@ __all__ = [
 
 name = "device memory"
 backends = ("cuda",)
-MOST_LANES = 8
-"""The most elements of a vector: of any kernel's, the number of elements divides it."""
 
 
 def views(given: Sequence[Any], labels: Sequence[str]) -> list[DeviceArray]:
@@ -52,22 +52,30 @@ def zeros_beside(parameters: Sequence[DeviceArray], dtype: np.dtype[Any], count:
 
 
 def scales_beside(parameters: Sequence[DeviceArray], count: int) -> list[list[DeviceArray]]:
-    """Raises ValueError: there is no storage by blocks on a device yet."""
-    raise ValueError(
-        "state_dtype: expected 'bfloat16', 'float16' or 'float32' for arrays on a device, which has no blocks yet; received 'int8'"
-    )
+    """For each parameter so many arrays of float32 zeros, with one for each of its blocks, on its device."""
+    return [[_scales_beside(parameter) for _ in range(count)] for parameter in parameters]
 
 
 def corrections_beside(parameters: Sequence[DeviceArray], dtype: np.dtype[Any]) -> list[DeviceArray]:
-    """Raises ValueError: no kernel of a device keeps a correction yet."""
-    raise ValueError("master_bits: expected None for arrays on a device, which has no corrections yet")
+    """For each parameter zeros that lie as it does, on its device."""
+    return [_zeros_beside(parameter, dtype) for parameter in parameters]
 
 
 def _zeros_beside(parameter: DeviceArray, dtype: np.dtype[Any]) -> DeviceArray:
     lead = parameter.address // parameter.dtype.itemsize % MOST_LANES * dtype.itemsize
-    size = lead + parameter.size * dtype.itemsize
-    start, owner, device = _zeros_of_framework(parameter, size) or _zeros(parameter, size)
+    start, owner, device = _made_beside(parameter, lead + parameter.size * dtype.itemsize)
     return DeviceArray(start + lead, parameter.shape, dtype, device, owner, strides=parameter.strides)
+
+
+def _scales_beside(parameter: DeviceArray) -> DeviceArray:
+    blocks, dtype = -(-parameter.size // BLOCK), np.dtype(np.float32)
+    start, owner, device = _made_beside(parameter, blocks * dtype.itemsize)
+    return DeviceArray(start, (blocks,), dtype, device, owner)
+
+
+def _made_beside(parameter: DeviceArray, size: int) -> tuple[int, Any, int]:
+    """So many bytes of zeros: where they begin, who keeps them, and their device."""
+    return _zeros_of_framework(parameter, size) or _zeros(parameter, size)
 
 
 def assigning(copies: Sequence[tuple[DeviceArray, NDArray[Any]]]) -> list[Callable[[], Any]]:

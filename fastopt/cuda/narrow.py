@@ -10,7 +10,7 @@ from llvmlite import ir
 from fastopt.cuda.llvm import SINGLE, WORD, call
 from fastopt.storage.bits import BitText, in_calls
 
-__all__ = ["loaded", "stored"]
+__all__ = ["written_out"]
 
 
 class _Pattern:
@@ -45,7 +45,7 @@ class _Pattern:
     __hash__ = None  # type: ignore[assignment]  # what is compared to an instruction is no key
 
 
-def _written_out(text: BitText, builder: Any, *given: Any) -> Any:
+def written_out(text: BitText, builder: Any, *given: Any) -> Any:
     """The instructions of a text, for the patterns that are its parameters: each of its calls adds one."""
 
     def pattern(value: Any) -> _Pattern:
@@ -74,17 +74,9 @@ def _written_out(text: BitText, builder: Any, *given: Any) -> Any:
         "bits_select": lambda test, then, otherwise: pattern(builder.select(test, then.value, otherwise.value)),
         "bits_plus": instruction(rounded("add")),
         "bits_times": instruction(rounded("mul")),
+        "bits_over": instruction(rounded("div")),
         "bits_converted": instruction(lambda n: builder.bitcast(builder.sitofp(n, SINGLE), WORD)),
+        "bits_truncated": instruction(lambda bits: builder.fptosi(builder.bitcast(bits, SINGLE), WORD)),
     }
     exec("\n".join(text.spell(in_calls)), names)
     return names["result"].value
-
-
-def loaded(text: BitText, builder: Any, bits: Any) -> Any:
-    """The number that a pattern in memory stands for."""
-    return builder.bitcast(_written_out(text, builder, bits), SINGLE)
-
-
-def stored(text: BitText, builder: Any, value: Any, *noise: Any) -> Any:
-    """The pattern, in a word, that a number is kept as; by its noise where the storage rounds stochastically."""
-    return _written_out(text, builder, builder.bitcast(value, WORD), *noise)

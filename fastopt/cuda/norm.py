@@ -13,13 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastopt.cuda.norm_source import PARTS, clip_source, fold_source, squares_source
+from fastopt.cuda.source import PRIMITIVES
 from fastopt.cuda.worklist import DeviceWorkList
 from fastopt.global_norm import BLOCK
 from fastopt.slots import Slot
 
 __all__ = ["Clipping", "Norm"]
 
-PRIMITIVES = "fastopt.cuda.toolchain"
 INT64, FLOAT64 = np.dtype(np.int64), np.dtype(np.float64)
 
 

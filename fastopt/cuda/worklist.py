@@ -1,6 +1,6 @@
 """The work list on a device: every tensor of a step as rows of integers in device memory, so that a step is one launch.
 
-    streams   int64 (4 + states, tensors)   where p, g and each state of a tensor begin; where its blocks begin among all; its slot
+    streams   int64 (4 + held, tensors)     where p, g and all that is held of a tensor begin; where its blocks begin among all; its slot
     rows      int64 (rows, 3)               tensor, first element, number of elements
     scalars   of the compute dtype          a row for each slot, where there are several, or a CUDA graph is captured (see
                                             `Optimizer.advance`): its scalars, and the direction that its gradients are followed in
@@ -32,17 +32,18 @@ from fastopt.kernel import Kernel
 
 __all__ = ["LEAST", "MOST", "DeviceWorkList", "cut", "row_length"]
 
-LEAST, MOST = 1_024, 8_192
-"""Elements of a row: one vector for each of 256 threads at the least, eight at the most."""
+LEAST, LEAST_OF_BLOCKS, MOST = 1_024, 2_048, 8_192
+"""Elements of a row: one vector for each of 256 threads at the least, or one block of 256 elements for each of their warps; eight vectors
+at the most."""
 
 ROWS_EACH = 8
 """Rows that every multiprocessor should get before rows grow beyond `LEAST`: as many blocks as run there at once."""
 
 
-def row_length(elements: int, shape: Shape) -> int:
+def row_length(elements: int, shape: Shape, least: int = LEAST) -> int:
     """How long rows are, so that all multiprocessors have rows and rows are no shorter than they need to be."""
     share = elements // (shape.multiprocessors * ROWS_EACH)
-    return min(MOST, max(LEAST, share // LEAST * LEAST))
+    return min(MOST, max(least, share // least * least))
 
 
 def cut(sizes: Sequence[int], length: int) -> NDArray[np.int64]:
@@ -92,7 +93,7 @@ class DeviceWorkList:
         self.labels, self.gradient_labels = labels, gradient_labels
         self.gradient_dtype, self.compute = kernel.gradient.dtype, np.dtype(kernel.compute)
         written = [array for p, own in zip(self.params, self.states, strict=True) for array in (p, *own)]
-        per_tensor = len(kernel.storages) - 1
+        per_tensor = 1 + len(kernel.held)
 
         def label(index: int) -> str:
             tensor, k = divmod(index, per_tensor)
@@ -105,7 +106,7 @@ class DeviceWorkList:
         self.shape = runtime.shape(self.device)
         self.guard(Extents([a.address for a in written], [a.nbytes for a in written], label))
         self.gradient_bytes = np.array([size * self.gradient_dtype.itemsize for size in sizes], np.int64)
-        self.streams = np.zeros((len(kernel.storages) + 2, len(self.params)), np.int64)
+        self.streams = np.zeros((2 + len(kernel.held) + 2, len(self.params)), np.int64)
         self.streams[0] = [p.address for p in self.params]
         for j, own in enumerate(self.states):
             self.streams[2:-2, j] = [s.address for s in own]
@@ -113,7 +114,7 @@ class DeviceWorkList:
         self.slots = self.streams[-1]
         self.absent = np.zeros(len(self.params) + 1, np.uint8)
         self.captured: NDArray[np.uint8] | None = None
-        self.row_length = row_length(self.elements, self.shape)
+        self.row_length = row_length(self.elements, self.shape, LEAST_OF_BLOCKS if kernel.blocked else LEAST)
         self.rows = cut(sizes, self.row_length)
         self.blocks = min(len(self.rows), self.shape.most_blocks)
         self.before: list[DeviceWorkList] = []

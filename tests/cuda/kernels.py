@@ -11,7 +11,7 @@ import pytest
 
 from fastopt.cuda import driver
 from fastopt.cuda.driver.kernels import ptx_of as ptx_of_source
-from fastopt.cuda.source import kernel_source
+from fastopt.cuda.source import PRIMITIVES, kernel_source
 from fastopt.kernel import Kernel, kernel_of
 from fastopt.rules.entry import RULES
 from fastopt.stages import Stages
@@ -35,7 +35,7 @@ def kernel(name: str, coupled: bool, *storages: str, **others: bool) -> Kernel:
 
 def source(kernel: Kernel) -> str:
     """The text of a kernel."""
-    return kernel_source(kernel, "fastopt.cuda.toolchain")
+    return kernel_source(kernel, PRIMITIVES)
 
 
 @cache
@@ -61,16 +61,17 @@ def launch(
     blocks: int = 3,
     threads: int = 64,
     slots: Sequence[int] | None = None,
+    first_blocks: Sequence[int] | int = 0,
 ) -> None:
-    """Runs a kernel on copies of arrays, `streams[stream][tensor]`, and copies them back.
+    """Runs a kernel on copies of arrays, `streams[stream][tensor]`, and copies them back: p, g, and all that is held.
 
     Streams lie `offsets` elements past a multiple of 256 bytes, in turns. `shift` is how many elements before its memory each stream is
     said to begin, for rows that begin as far behind its beginning. `slots` of the tensors mean that `scalars` is a table in the device's
-    memory.
+    memory. `first_blocks` is where each tensor's blocks begin among all.
     """
     heap = Heap(1 << 22)
     table = np.zeros((len(streams) + 2, len(streams[0])), np.int64)
-    table[-1] = 0 if slots is None else slots
+    table[-2], table[-1] = first_blocks, 0 if slots is None else slots
     for s, arrays in enumerate(streams):
         for t, values in enumerate(arrays):
             offset = offsets[s % len(offsets)] * values.itemsize

@@ -34,7 +34,8 @@ def arrays_of(lengths: Sequence[int], storage: str, rng: np.random.Generator, sp
         values = rng.standard_normal(length).astype(np.float32).astype(STORAGES[storage].dtype)
         if special:
             places = rng.random(length) < 0.3
-            values.view(np.uint16)[places] = rng.integers(0, 1 << 16, int(places.sum()), np.uint16)
+            pattern = np.dtype(f"u{values.itemsize}")
+            values.view(pattern)[places] = rng.integers(0, np.iinfo(pattern).max, int(places.sum()), pattern, endpoint=True)
         found.append(values)
     return found
 

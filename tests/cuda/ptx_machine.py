@@ -3,7 +3,8 @@
 It knows the instructions that the kernels are made of, and stops at any other. Threads have program counters of their own; the
 lowest one runs next, for all threads that are there, so threads that parted meet again behind a branch or a loop. Arithmetic is
 NumPy's, which rounds each operation by itself as `.rn` asks for; an operation without `.rn` is refused, since a GPU's
-assembler may contract it. Every access must be aligned, and lie within memory that was allocated.
+assembler may contract it. Every access must be aligned, and lie within memory that was allocated. What the threads of a warp do with
+each other is refused where some of them are elsewhere.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ DTYPES: dict[str, Any] = {
     "b16": np.uint16,
     "u16": np.uint16,
     "s16": np.uint16,
+    "b8": np.uint8,
+    "u8": np.uint8,
+    "s8": np.uint8,
     "pred": np.bool_,
 }
 """What an operand of a kind is kept as. Arithmetic on it wraps; where the sign matters it is looked at as of the kind's own (`_signed`)."""
@@ -43,7 +47,13 @@ DTYPES: dict[str, Any] = {
 REGISTERS = {"%f": np.float32, "%fd": np.float64, "%rd": np.int64, "%r": np.uint32, "%rs": np.uint16, "%p": np.bool_}
 """What a register holds, by the beginning of its name."""
 
-VIEWS: dict[str, Any] = {"s32": np.int32, "u64": np.uint64}
+VIEWS: dict[str, Any] = {"s8": np.int8, "s16": np.int16, "s32": np.int32, "u64": np.uint64}
+
+NARROW = ("u8", "s8", "u16", "s16")
+WIDE = {np.uint16: "u16", np.uint32: "u32"}
+"""What is loaded into wider registers, and what those are read as."""
+
+WARP = 32
 
 INSTRUCTION = re.compile(r"(?:@(!?)(%p\d+)\s+)?([a-z][\w.]*)\s*(.*);$")
 ORDERED: dict[str, Callable[[Any, Any], Any]] = {
@@ -70,6 +80,17 @@ def _compare(comparison: str, a: Array, b: Array) -> Any:
 
 def _signed(values: Array, kind: str) -> Array:
     return values.view(VIEWS[kind]) if kind in VIEWS else values
+
+
+def _permuted(low: Array, high: Array, choice: Array) -> Array:
+    together = low.astype(np.uint64) | high.astype(np.uint64) << np.uint64(32)
+    found = np.zeros_like(together)
+    for k in range(4):
+        digit = choice.astype(np.uint64) >> np.uint64(4 * k) & np.uint64(15)
+        if (digit >= 8).any():
+            raise NotImplementedError(f"prmt of signs: {choice}")
+        found |= (together >> np.uint64(8) * digit & np.uint64(255)) << np.uint64(8 * k)
+    return found.astype(np.uint32)
 
 
 @cache
@@ -134,6 +155,7 @@ class Program:
 class _Launch:
     def __init__(self, program: Program, heap: Heap, blocks: int, threads: int, arguments: Sequence[int | float]) -> None:
         self.program, self.heap, self.count = program, heap, blocks * threads
+        self.threads = threads
         self.parameters = {name: np.array(value, DTYPES[kind]) for (name, kind), value in zip(program.parameters, arguments, strict=True)}
         index = np.arange(self.count, dtype=np.uint32)
         self.registers: dict[str, Array] = {
@@ -172,6 +194,10 @@ class _Launch:
             self.write(operands[0], self.parameters[operands[1].strip("[]")])
         elif name in ("ld", "st"):
             self.access(name, operation[1:], operands)
+        elif operation == ("shfl", "sync", "bfly", "b32"):
+            self.exchange(operands)
+        elif operation == ("bar", "warp", "sync"):
+            self.of_whole_warps(operands[0])
         elif name == "setp":
             a, b = (_signed(self.read(o, kind), kind) for o in operands[1:])
             self.write(operands[0], np.asarray(_compare(operation[1], a, b)))
@@ -190,8 +216,30 @@ class _Launch:
             field = np.array(((1 << width) - 1 << into) % (1 << 8 * np.dtype(unsigned).itemsize), unsigned)
             source, rest = (self.read(o, kind).view(unsigned) for o in operands[1:3])
             self.write(operands[0], np.asarray((rest & ~field) | (source << unsigned(into) & field)).view(DTYPES[kind]))
+        elif name == "prmt":  # bytes of two values, chosen by the four digits of a third
+            self.write(operands[0], _permuted(*(self.read(o, kind) for o in operands[1:])))
+        elif name == "cvt" and kind in NARROW:  # of the lowest bits of a register
+            (source,) = operands[1:]
+            self.write(operands[0], self.converted(operation[1:], self.registers[source][self.active].astype(DTYPES[kind])))
         else:
             self.write(operands[0], self.computed(name, operation[1:], [self.read(o, kind) for o in operands[1:]]))
+
+    def of_whole_warps(self, mask: str) -> Array:
+        """The threads that are here; they have to be all of their warps."""
+        here = np.arange(self.count)[self.active]
+        warps = here // self.threads * self.threads + here % self.threads // WARP * WARP
+        if mask != "-1" or self.threads % WARP or (np.unique(warps, return_counts=True)[1] != WARP).any():
+            raise RuntimeError(f"threads of a warp that others wait for are not here (mask {mask})")
+        return here
+
+    def exchange(self, operands: tuple[str, ...]) -> None:
+        """Each thread gets what the one has whose number in the warp is another in some bits."""
+        result, source, apart, bound, mask = operands
+        here = self.of_whole_warps(mask)
+        if bound != "31" or not 0 < int(apart) < WARP:
+            raise NotImplementedError(f"shfl.sync.bfly of lanes {apart} apart, within {bound}")
+        shown = self.registers[source].copy()
+        self.write(result.partition("|")[0], shown[here ^ int(apart)])
 
     def shifted(self, name: str, kind: str, values: Array, by: Array) -> Array:
         if (by >= 8 * values.itemsize).any():
@@ -219,7 +267,7 @@ class _Launch:
         }
         if name in simple and len(modifiers) == 1:
             return np.asarray(simple[name](*values))
-        if name in ("min", "max") and kind == "s64":
+        if name in ("min", "max") and kind in ("s64", "u32"):
             return np.asarray({"min": np.minimum, "max": np.maximum}[name](*values))
         if name == "div" and kind in ("u32", "u64"):
             return np.asarray(np.floor_divide(*(_signed(value, kind) for value in values))).view(DTYPES[kind])
@@ -232,16 +280,15 @@ class _Launch:
         raise NotImplementedError(f"{name}.{'.'.join(modifiers)}")
 
     def converted(self, modifiers: tuple[str, ...], value: Array) -> Array:
-        """To more or fewer bits of an unsigned integer, to a wider type, which holds every value, or with the rounding asked for."""
-        integers = len(modifiers) == 2 and all(kind in ("u16", "u32", "u64") for kind in modifiers)
-        if not integers and modifiers not in {
-            ("rn", "f32", "s32"),
-            ("rzi", "s64", "f32"),
-            ("f64", "f32"),
-            ("rn", "f32", "f64"),
-        }:
+        """To more or fewer bits of an integer, to a wider type, which holds every value, or with the rounding asked for."""
+        *rounding, to, of = modifiers
+        integers = not rounding and to[0] == of[0] and to[0] in "us" and of[0] in "us"
+        to_nearest = rounding == ["rn"] and (to, of) in {("f32", "s16"), ("f32", "u16"), ("f32", "s32"), ("f32", "f64")}
+        to_zero = rounding == ["rzi"] and (to, of) in {("s32", "f32"), ("s64", "f32")}
+        if not (integers or to_nearest or to_zero or modifiers == ("f64", "f32")):
             raise NotImplementedError(f"cvt.{'.'.join(modifiers)}")
-        return _signed(value, modifiers[-1]).astype(DTYPES[modifiers[-2]])
+        found = _signed(value, of)
+        return found.astype(VIEWS.get(to, DTYPES[to])).view(DTYPES[to]) if to[0] in "us" else found.astype(DTYPES[to])
 
     def rounded(self, name: str, modifiers: tuple[str, ...], values: list[Array]) -> Array:
         exact: dict[str, Callable[..., Any]] = {"neg": np.negative, "abs": np.abs, "mov": np.array}
@@ -267,13 +314,12 @@ class _Launch:
         self.heap.check(addresses, size * len(names))
         cells, first = self.heap.cells(DTYPES[kind]), (addresses - self.heap.base) // size
         for lane, register in enumerate(names):
+            # a register may be wider than what is loaded into it, or stored out of it
+            own = _register_type(register) if register.startswith("%") and kind in NARROW else DTYPES[kind]
             if name == "ld":
-                values = cells[first + lane]
-                # a register may be wider than what is loaded into it, or stored out of it
-                self.write(register, values.astype(np.uint32) if kind == "u16" and _register_type(register) is np.uint32 else values)
+                self.write(register, _signed(cells[first + lane], kind).astype(own))
             else:
-                narrowed = kind == "u16" and _register_type(register) is np.uint32
-                cells[first + lane] = self.read(register, "u32").astype(np.uint16) if narrowed else self.read(register, kind)
+                cells[first + lane] = self.read(register, WIDE.get(own, kind)).astype(DTYPES[kind])
 
     def read(self, text: str, kind: str) -> Array:
         dtype = DTYPES[kind]

@@ -7,10 +7,13 @@ import re
 import numpy as np
 import pytest
 
+from fastopt import storage
 from fastopt.crosscheck import cases
 from fastopt.cuda.worklist import cut
 from fastopt.kernel import Kernel
 from fastopt.slots import Slot
+from fastopt.storage import STORAGES, Storage
+from fastopt.storage.bits import converted, plus, times
 from tests.cuda.kernels import kernel, launch, needs_compiler, ptx, ptx_of, source
 from tests.cuda.narrow import COMBINATIONS, arrays_of, differing
 from tests.cuda.ptx_machine import Program
@@ -82,6 +85,38 @@ def narrow_distance(own: Kernel, text: str, slots: int | None = None) -> int:
         launch(program, streams, cut(lengths, 1024), table, offsets=offsets, slots=None if slots is None else [slots] * len(lengths))
         found += sum(differing(a, b) for own_, wanted in zip(streams, expected, strict=True) for a, b in zip(own_, wanted, strict=True))
     return found
+
+
+def _float8_load(bits: int) -> int:
+    magnitude = bits & 0x7F
+    normal = (magnitude << 21) + 0x38000000
+    small = times(converted(magnitude), 0x37800000)  # in units of 2^-16
+    finite = small if magnitude < 4 else normal
+    number = (magnitude << 21) + 0x70000000 if magnitude >= 0x7C else finite
+    return number | ((bits & 0x80) << 24)
+
+
+def _float8_store(bits: int) -> int:
+    magnitude = bits & 0x7FFFFFFF
+    nearest = ((magnitude - 0x38000000) + 0xFFFFF + ((magnitude >> 21) & 1)) >> 21
+    small = plus(magnitude, 0x43000000) - 0x43000000  # added to 128, whose last place is 2^-16
+    finite = small if magnitude < 0x38800000 else nearest
+    number = 0x7C if magnitude >= 0x47700000 else finite
+    return (0x7E if magnitude > 0x7F800000 else number) | ((bits >> 24) & 0x80)
+
+
+@pytest.mark.parametrize("storages", [("float32", "float8_e5m2", "float8_e5m2"), ("float8_e5m2",) * 3], ids=["beside float32", "alone"])
+def test_a_storage_of_one_byte_that_is_entered(storages: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In vectors of four and of eight elements."""
+    from fastopt.cuda import access, primitives
+
+    entered = Storage("float8_e5m2", 1, _float8_load, _float8_store, module="ml_dtypes")
+    monkeypatch.setitem(STORAGES, entered.name, entered)
+    monkeypatch.setattr(storage, "_by_dtype", dict(storage._by_dtype))
+    for name, function in access.loads_and_stores().items():
+        monkeypatch.setattr(primitives, name, function, raising=False)
+    own = kernel("adam", False, *storages)
+    assert narrow_distance(own, ptx_of(own)) == 0
 
 
 @pytest.mark.long

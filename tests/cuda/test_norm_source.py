@@ -15,6 +15,7 @@ import pytest
 from fastopt import global_norm
 from fastopt.cuda.driver.kernels import ptx_of
 from fastopt.cuda.norm_source import clip_source, fold_source, squares_source
+from fastopt.cuda.source import PRIMITIVES
 from fastopt.cuda.worklist import cut
 from fastopt.storage import STORAGES
 from tests.cuda.heap import Heap
@@ -23,12 +24,11 @@ from tests.cuda.narrow import arrays_of
 from tests.cuda.ptx_machine import Program
 
 INT64, FLOAT64 = np.dtype(np.int64), np.dtype(np.float64)
-TOOLCHAIN = "fastopt.cuda.toolchain"
 
 SOURCES = {
-    **{f"squares_{name}": (squares_source(storage, TOOLCHAIN)[0], (INT64,) * 6) for name, storage in STORAGES.items()},
-    "fold": (fold_source(TOOLCHAIN)[0], (INT64,) * 3),
-    **{f"clip_{name}": (clip_source(name, TOOLCHAIN)[0], (INT64,) * 3 + (FLOAT64,) * 2 + (INT64,) * 3) for name in ("float32", "float64")},
+    **{f"squares_{name}": (squares_source(storage, PRIMITIVES)[0], (INT64,) * 6) for name, storage in STORAGES.items()},
+    "fold": (fold_source(PRIMITIVES)[0], (INT64,) * 3),
+    **{f"clip_{name}": (clip_source(name, PRIMITIVES)[0], (INT64,) * 3 + (FLOAT64,) * 2 + (INT64,) * 3) for name in ("float32", "float64")},
 }
 
 

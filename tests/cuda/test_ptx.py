@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +19,6 @@ from fastopt.slots import Slot
 from fastopt.stages import Stages
 from fastopt.transcribe import LoopBody
 from tests.cuda.kernels import kernel, launch, needs_compiler, ptx, ptx_of, source
-from tests.cuda.narrow import COMBINATIONS
 from tests.cuda.ptx_machine import Program
 from tests.kernels import compiled_dtype, is_first_of_its_kind
 
@@ -76,30 +72,6 @@ def test_what_a_kernel_is_made_of(name: str, coupled: bool, dtype: str, capabili
     check_arithmetic(text, dtype)
     kinds = re.findall(r"\.param \.(\w+) \w+_param_\d+", text)
     assert kinds == ["u64"] * 5 + [{"float32": "f32", "float64": "f64"}[dtype]] * len(body.scalars)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("capability", [(8, 0), (9, 0)], ids=["sm_80", "sm_90"])
-def test_the_assembler_takes_them_and_registers_suffice(capability: tuple[int, int], tmp_path: Path) -> None:
-    """Where NVIDIA's assembler is at hand, as on machines with the whole toolkit."""
-    assembler = shutil.which("ptxas")
-    if assembler is None:
-        pytest.skip("ptxas is not on the path")
-    # forms of one text take registers as their first one does
-    alike = [kernel(*given.values) for given in FOR_A_TARGET[capability] if RULES[given.values[0]].is_first_form]
-    narrow = [kernel("adam", True, *storages) for storages in COMBINATIONS if capability == (9, 0)]
-    for own in (*alike, *narrow):
-        (tmp_path / "kernel.ptx").write_text(ptx_of(own, capability))
-        command = [assembler, "-v", f"-arch=sm_{capability[0]}{capability[1]}", "kernel.ptx", "-o", "kernel.cubin"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        # what people use most stays in registers; for others, and for eight elements to a vector, a few bytes are put aside to stay within
-        # a number of registers where more threads fit
-        allowed = 0 if own in alike and own.rule.name in ("sgd", "momentum", "adam") else 32
-        assert int(re.findall(r"(\d+) bytes stack frame", done.stderr)[0]) <= allowed, f"{own.name} spills"
-        registers = int(re.findall(r"Used (\d+) registers", done.stderr)[0])
-        most = 96 if len(own.rule.states) < 4 else 112
-        assert registers <= most, f"{own.name}: {registers} registers leave too few threads to a multiprocessor"
 
 
 def asks_scalars(body: LoopBody) -> bool:

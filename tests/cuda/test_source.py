@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import re
 
 import pytest
@@ -13,7 +12,6 @@ from fastopt.cuda.source import ARITHMETIC, kernel_source
 from fastopt.kernel import kernel_of
 from fastopt.rules.entry import RULES
 from fastopt.stages import COUPLED
-from fastopt.storage import STORAGES
 from tests.cuda.kernels import kernel
 
 # ruff: noqa: ANN202  -- rules are bare formulas
@@ -29,15 +27,6 @@ def test_no_arithmetic_of_floats_is_left_to_operators(name: str, dtype: str) -> 
             if isinstance(node, ast.BinOp | ast.UnaryOp):
                 names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
                 assert not [n for n in names if re.search(r"(_|_\d)$", n)], ast.unparse(node)
-
-
-def test_narrow_elements_that_are_not_two_bytes_are_refused() -> None:
-    """The device would take each half of a word for an element, and so two elements of one byte for one."""
-    narrow = kernel("adam", False, "bfloat16")
-    assert "load_bfloat16" in kernel_source(narrow, "primitives")
-    bytes_ = dataclasses.replace(STORAGES["bfloat16"], name="bytes", itemsize=1)
-    with pytest.raises(ValueError, match=r"bytes cannot be used on a CUDA device yet: its elements are 1 byte\(s\), expected 2"):
-        kernel_source(dataclasses.replace(narrow, storages=(*narrow.storages[:2], bytes_, bytes_)), "primitives")
 
 
 def test_every_lane_has_its_own_arithmetic_and_all_loads_come_before_all_stores() -> None:

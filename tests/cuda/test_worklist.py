@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastopt.cuda.arrays import DeviceArray
-from fastopt.cuda.worklist import LEAST, MOST, DeviceWorkList, cut, row_length
+from fastopt.cuda.worklist import LEAST, LEAST_OF_BLOCKS, MOST, DeviceWorkList, cut, row_length
 from fastopt.host.worklist import BLOCK
 from tests.cuda.kernels import kernel
 
@@ -83,12 +83,13 @@ def test_rows_beyond_32_bits() -> None:
 
 
 @pytest.mark.parametrize("elements", [0, 1, 1_000, 10**5, 10**6, 10**7, 10**8, 10**9])
-def test_row_length(elements: int) -> None:
-    length = row_length(elements, H200)  # type: ignore[arg-type]
-    assert LEAST <= length <= MOST
-    assert length % LEAST == 0
+@pytest.mark.parametrize("least", [LEAST, LEAST_OF_BLOCKS])
+def test_row_length(elements: int, least: int) -> None:
+    length = row_length(elements, H200, least)  # type: ignore[arg-type]
+    assert least <= length <= MOST
+    assert length % least == 0
     rows = -(-elements // length)
-    if length > LEAST:
+    if length > least:
         assert rows >= 8 * H200.multiprocessors, "multiprocessors without work, and rows longer than they need to be"
     if elements >= 10**8:
         assert length == MOST

@@ -23,7 +23,10 @@ THREADS = 256
 """Threads of a block: as many as take one vector each of the shortest row."""
 
 
-PRIMITIVES = ("cuda/toolchain.py", "cuda/llvm.py", "cuda/narrow.py", "storage/__init__.py", "storage/bits.py")
+PRIMITIVES = (
+    *(f"cuda/{name}.py" for name in ("primitives", "access", "llvm", "narrow", "toolchain")),
+    *(f"storage/{name}.py" for name in ("__init__", "bits", "blocks", "split")),
+)
 """The files that say what the names in a kernel's source are."""
 
 

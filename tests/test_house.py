@@ -19,6 +19,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "tests/test_global_norm.py": ("fastopt/host/norm.py", "fastopt/backends/reading.py"),
     # texts are there for storages, shares and a plan for groups of parameters
     "tests/test_storage.py": ("fastopt/storage/bits.py", "fastopt/backends/cython_storage.py", "fastopt/backends/numba_storage.py"),
+    "tests/backends/test_cython_blocks.py": ("fastopt/backends/numba_blocks.py",),
+    "tests/backends/test_cython_source.py": ("fastopt/backends/cython_text.py",),
     "tests/optimizers/test_groups.py": ("fastopt/plan.py", "fastopt/optimizers/shares.py"),
     "tests/test_checkpoint.py": ("fastopt/optimizers/state_dict.py",),
     "tests/test_reference.py": ("fastopt/reference/epilogue.py", "fastopt/reference/operations.py", "fastopt/reference/prologue.py"),

@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from functools import cache as once
 
 from fastopt.backends import cython_storage
+from fastopt.backends.cython_blocks import row_source as row_of_blocks
 from fastopt.backends.cython_storage import REAL
+from fastopt.backends.cython_text import arrays, functions, indented
 from fastopt.backends.reading import BLOCK_OF_TURN, PLACES
 from fastopt.kernel import Kernel
 from fastopt.rules.entry import once_for_each
 from fastopt.storage import EVERY, STORAGES, Storage, noise
-from fastopt.storage.blocks import BOUND
 from fastopt.transcribe import fingerprint, spell, variable
 
 __all__ = ["kernel_fingerprint", "module_source"]
@@ -49,7 +50,7 @@ cdef extern from *:
     static inline uint32_t bits_times(uint32_t a, uint32_t b) {{ return bits_of(bits_float(a) * bits_float(b)); }}
     static inline uint32_t bits_over(uint32_t a, uint32_t b) {{ return bits_of(bits_float(a) / bits_float(b)); }}
     static inline uint32_t bits_truncated(uint32_t bits) {{ return (uint32_t)(int32_t)bits_float(bits); }}
-    static inline uint32_t bits_larger(uint32_t a, float x) {{ const uint32_t b = bits_of(x) & 0x7FFFFFFFu; return a > b ? a : b; }}
+    static inline uint32_t bits_larger(uint32_t a, float x) {{ const uint32_t b = bits_of(fabsf(x)); return a > b ? a : b; }}
     static inline uint32_t bits_converted(uint32_t n) {{ return bits_of((float)(int32_t)n); }}
 {storages}
     """
@@ -75,24 +76,6 @@ cdef void {name}_row(Py_ssize_t length, {streams}, const {real}* scalars) noexce
 {loads}
 {lines}
 {stores}
-
-"""
-
-BLOCKS = """
-cdef void {name}_row(Py_ssize_t length, {streams}, const {real}* scalars) noexcept nogil:
-    cdef Py_ssize_t i, block, here
-    cdef {real} {variables}
-    cdef {real} {buffers}
-    cdef uint32_t {patterns}
-{scalars}
-    for block in range(0, length, 256):
-        here = min(256, length - block)
-{begun}
-        for i in range(here):
-{loads}
-{lines}
-{stores}
-{ended}
 
 """
 
@@ -152,21 +135,6 @@ cdef int squares_of_{name}({kernel_arguments}) noexcept nogil:
 """
 
 
-def _functions(real: str) -> dict[str, str]:
-    suffix = "f" if real == "float" else ""
-    return {
-        "sqrt": f"sqrt{suffix}",
-        "absolute": f"fabs{suffix}",
-        "maximum": f"maximum_{real}",
-        "minimum": f"minimum_{real}",
-        "sign": f"sign_{real}",
-    }
-
-
-def _indented(lines: list[str], levels: int) -> str:
-    return "\n".join("    " * levels + line for line in lines)
-
-
 @once
 def _head(names: frozenset[str], with_gradients: bool) -> str:
     """The beginning of a module, with those storages alone: to compile them takes as long as a kernel or two."""
@@ -179,72 +147,10 @@ def _head(names: frozenset[str], with_gradients: bool) -> str:
 
 
 def _kernel_source(kernel: Kernel) -> str:
-    body, real = kernel.body, REAL[kernel.compute]
-    streams = dict(zip(body.streams, kernel.storages, strict=True))
-    blocked = [body.streams[k] for k in kernel.blocked]
-    drawn = kernel.drawn
-    place = "block + i" if blocked else "i"
-    noises = {name: f"{name}_start + {name}_noise[i]" if blocked else f"{name}_start" for name in drawn}
-    arguments = [f"stream_{storage.name} {name}_at" for name, storage in streams.items()]
-    arguments += [f"stream_float32 {name}_scales" for name in blocked]
-    starts = [f"<element_{storage.name}*> at[{column}] + offset" for column, storage in enumerate(streams.values())]
-    starts += [f"<float*> at[{len(streams) + k}] + offset // 256" for k in range(len(blocked))]
-    split = streams["p"].split
-    if split is not None:
-        arguments.append(f"corrections_{streams['p'].name} p_corrections")
-        starts.append(f"<corrections_{streams['p'].name}> at[{len(streams) + len(blocked)}] + offset")
-    scalars = [f"{variable(name)} = scalars[{k}]" for k, name in enumerate(body.scalars)]
-    if drawn:
-        arguments.append("uint32_t first")
-        starts.append("<uint32_t>(at[width - 2] * 256 + offset)")
-        scalars += ["cdef uint32_t step = <uint32_t> {} + (<uint32_t> {} << 16)".format(*map(variable, noise.SCALARS))]
-        scalars += [
-            f"cdef uint32_t {name}_start = first * <uint32_t>{along:#x} + step * <uint32_t>{between:#x}"
-            for name, (along, between) in drawn.items()
-        ]
-    functions = _functions(real)
-    new = {name: variable("new_" + name) for name in body.written}
-    kept = {name: f"{functions['absolute']}({new[name]})" if streams[name].of_magnitudes else new[name] for name in blocked}
-    stores = [f"{name}_block[i] = {kept[name]}" for name in blocked]
-    stores += [f"{name}_largest = bits_larger({name}_largest, {new[name]})" for name in blocked]
-    given = {name: ", ".join([new[name], *([noises[name]] if name in drawn else [])]) for name in body.written}
-    stores += [f"{name}_at[{place}] = store_{streams[name].name}({given[name]})" for name in body.written if name not in blocked]
-    if split is not None:
-        stores.append(f"p_corrections[{place}] = rest_{streams['p'].name}({given['p']})")
-    beside = {name: f", {name}_scale" for name in blocked} | ({"p": f", p_corrections[{place}]"} if split else {})
-    loads = [f"{variable(name)} = load_{storage.name}({name}_at[{place}]{beside.get(name, '')})" for name, storage in streams.items()]
-    shared = {
-        "name": kernel.name,
-        "real": real,
-        "streams": ", ".join(arguments),
-        "variables": ", ".join(variable(name) for name in (*body.streams, *body.scalars, *body.temporaries)),
-        "scalars": _indented(scalars, 1),
-    }
-    if not blocked:
-        stores += [f"{name}_start += <uint32_t>{along:#x}" for name, (along, _) in drawn.items()]
-    lines, depth = spell(body, functions), 3 if blocked else 2
-    shared |= {"loads": _indented(loads, depth), "lines": _indented(lines, depth), "stores": _indented(stores, depth)}
-    if blocked:
-        begun = [line for name in blocked for line in (f"{name}_scale = {name}_scales[block // 256]", f"{name}_largest = 0")]
-        ended = [line for name in blocked for line in _block_end(name, streams[name].name, noises[name])]
-        ended += [f"{name}_start += <uint32_t>{256 * along & 0xFFFFFFFF:#x}" for name, (along, _) in drawn.items()]
-        tables = [
-            "for i in range(256):",
-            *(f"    {name}_noise[i] = <uint32_t>i * <uint32_t>{along:#x}" for name, (along, _) in drawn.items()),
-        ]
-        shared["scalars"] += "\n" + _indented(tables, 1)
-        row = BLOCKS.format(
-            buffers=", ".join([*(f"{name}_block[256]" for name in blocked), *(f"{name}_scale" for name in blocked)]),
-            patterns=", ".join(
-                [*(f"{name}_noise[256]" for name in drawn), *(f"{name}_{part}" for name in blocked for part in ("largest", "inverse"))]
-            ),
-            begun=_indented(begun, 2),
-            ended=_indented(ended, 2),
-            **shared,
-        )
-    else:
-        row = ROW.format(**shared)
-    return row + KERNEL.format(
+    real = REAL[kernel.compute]
+    starts = [array.start(column) for column, array in enumerate(arrays(kernel))]
+    starts += ["<uint32_t>(at[width - 2] * 256 + offset)"] if kernel.drawn else []
+    return (row_of_blocks(kernel) if kernel.blocked else _row(kernel)) + KERNEL.format(
         name=kernel.name,
         kernel_arguments=KERNEL_ARGUMENTS,
         real=real,
@@ -253,17 +159,33 @@ def _kernel_source(kernel: Kernel) -> str:
     )
 
 
-def _block_end(name: str, storage: str, drawn: str) -> list[str]:
-    """What is done for a stream when all new numbers of a block are there: its scale, and then the codes."""
-    return [
-        f"{name}_scales[block // 256] = scale_{storage}({name}_largest)",
-        f"{name}_inverse = inverse_{storage}({name}_largest)",
-        f"if {name}_largest > <uint32_t>{BOUND:#x}:",
-        "    for i in range(256):",
-        f"        {name}_block[i] = 0",
-        "for i in range(here):",
-        f"    {name}_at[block + i] = store_{storage}({name}_block[i], {name}_inverse, {drawn})",
-    ]
+def _row(kernel: Kernel) -> str:
+    body, real = kernel.body, REAL[kernel.compute]
+    streams, split, drawn = dict(zip(body.streams, kernel.storages, strict=True)), kernel.split is not None, kernel.drawn
+    arguments = [f"{array.pointer} {array.name}" for array in arrays(kernel)] + ["uint32_t first"] * bool(drawn)
+    scalars = [f"{variable(name)} = scalars[{k}]" for k, name in enumerate(body.scalars)]
+    if drawn:
+        scalars += ["cdef uint32_t step = <uint32_t> {} + (<uint32_t> {} << 16)".format(*map(variable, noise.SCALARS))]
+        scalars += [
+            f"cdef uint32_t {name}_start = first * <uint32_t>{along:#x} + step * <uint32_t>{between:#x}"
+            for name, (along, between) in drawn.items()
+        ]
+    given = {name: ", ".join([variable("new_" + name), *([f"{name}_start"] if name in drawn else [])]) for name in body.written}
+    stores = [f"{name}_at[i] = store_{streams[name].name}({given[name]})" for name in body.written]
+    stores += [f"p_corrections[i] = rest_{streams['p'].name}({given['p']})"] if split else []
+    stores += [f"{name}_start += <uint32_t>{along:#x}" for name, (along, _) in drawn.items()]
+    beside = {"p": ", p_corrections[i]"} if split else {}
+    loads = [f"{variable(name)} = load_{storage.name}({name}_at[i]{beside.get(name, '')})" for name, storage in streams.items()]
+    return ROW.format(
+        name=kernel.name,
+        real=real,
+        streams=", ".join(arguments),
+        variables=", ".join(variable(name) for name in (*body.streams, *body.scalars, *body.temporaries)),
+        scalars=indented(scalars, 1),
+        loads=indented(loads, 2),
+        lines=indented(spell(body, functions(real)), 2),
+        stores=indented(stores, 2),
+    )
 
 
 def _gradients(storage: Storage) -> str:
@@ -271,7 +193,7 @@ def _gradients(storage: Storage) -> str:
     looks = []
     for k in range(PLACES):
         looks += [f"x = load_{storage.name}(g[i + {k} * each])", "found |= x - x != 0"]
-    shared = {"kernel_arguments": KERNEL_ARGUMENTS, "places": PLACES, "block_of_turn": BLOCK_OF_TURN, "looks": _indented(looks, 3)}
+    shared = {"kernel_arguments": KERNEL_ARGUMENTS, "places": PLACES, "block_of_turn": BLOCK_OF_TURN, "looks": indented(looks, 3)}
     return GRADIENTS.format(name=storage.name, real=REAL[storage.compute], **shared)
 
 

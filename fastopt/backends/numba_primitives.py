@@ -34,7 +34,13 @@ __all__ = [
     "int8_pointer",
     "int16_pointer",
     "int64_pointer",
+    "filled",
+    "inverses",
     "larger",
+    "room_of_8",
+    "room_of_512",
+    "room_of_1024",
+    "room_of_2048",
     "maximum",
     "minimum",
     "mode",
@@ -227,8 +233,34 @@ def _on_the_stack(kind: Any, element: Any, count: int) -> Any:
     return found
 
 
-buffer = _on_the_stack(float32, SINGLE, 256)
+def _room(size: int) -> Any:
+    """The address of so many bytes on the stack of the function that asks."""
+
+    @intrinsic
+    def found(typing_context: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            place = cgutils.alloca_once(builder, ir.ArrayType(ir.IntType(8), size))
+            place.align = 64
+            return builder.ptrtoint(place, ir.IntType(64))
+
+        return types.int64(), generate
+
+    return found
+
+
+buffer, inverses = _on_the_stack(float32, SINGLE, 512), _on_the_stack(uint32, WORD, 2)
+room_of_8, room_of_512, room_of_1024, room_of_2048 = (_room(size) for size in (8, 512, 1024, 2048))
 lanes = _on_the_stack(float64, ir.DoubleType(), 16)
+
+
+@njit(error_model="numpy")
+def filled(to: Any, of: Any, count: Any) -> None:
+    """Copies so many elements, and the last one of them to all that is behind."""
+    last = of[count - 1]
+    for i in range(count):
+        to[i] = of[i]
+    for i in range(count, len(to)):
+        to[i] = last
 
 
 @njit(error_model="numpy")

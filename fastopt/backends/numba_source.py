@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastopt.backends import numba_storage
+from fastopt.backends import numba_blocks, numba_storage
 from fastopt.backends.numba_storage import indented
 from fastopt.backends.reading import BLOCK_OF_TURN, PLACES
 from fastopt.kernel import Kernel
 from fastopt.storage import Storage, noise
-from fastopt.storage.blocks import BOUND
 from fastopt.transcribe import fingerprint, spell, variable
 
 __all__ = ["calls_source", "finite_source", "kernel_source", "squares_source"]
@@ -49,15 +48,6 @@ def run(addresses_at, width, rows_at, first, last, scalars_at):
 
     return 0
 """
-
-BLOCKS = """\
-        for block in range(0, length, 256):
-            here = min(256, length - block)
-{here}
-{begun}
-            for i in range(here):
-{body}
-{ended}"""
 
 FINITE = """
 def run(addresses_at, width, rows_at, first, last, scalars_at):
@@ -149,62 +139,22 @@ def parallel(kernel, addresses_at, width, rows_at, bounds_at, threads, scalars_a
 
 def kernel_source(kernel: Kernel, cache: bool) -> str:
     """The module of a kernel; see `_module_source`."""
-    body = kernel.body
-    streams = dict(zip(body.streams, kernel.storages, strict=True))
-    blocked = [body.streams[k] for k in kernel.blocked]
-    drawn = kernel.drawn
-    begin, long = ("(offset + block)", "here") if blocked else ("offset", "length")
-    streams_here = [
-        f"{name}__at = carray({numba_storage.pointer(storage)}(at[{column}] + {begin} * {storage.itemsize}), {long})"
-        for column, (name, storage) in enumerate(streams.items())
-    ]
-    split = streams["p"].split
-    if split is not None:
-        first = f"at[{len(streams) + len(blocked)}] + {begin} * {np.dtype(split.dtype).itemsize}"
-        streams_here.append(f"p__corrections = carray({split.dtype}_pointer({first}), {long})")
-    arrays = [] if blocked else streams_here
-    scales_here = [
-        f"{name}__scales = carray(float32_pointer(at[{len(streams) + k}] + {begin} // 256 * 4), 1)" for k, name in enumerate(blocked)
-    ]
-    if drawn:
+    arrays = []
+    if kernel.drawn:
         low, high = map(variable, noise.SCALARS)
         arrays.append("first__element = uint32(at[width - 2] * 256 + offset)")
         arrays.append(f"step__number = bits_or(uint32(int64({low})), bits_left(uint32(int64({high})), bits_constant(16)))")
         arrays += [
-            f"{name}__start = {_noise('first__element', along, 'step__number', between)}" for name, (along, between) in drawn.items()
+            f"{name}__start = bits_add(bits_multiply(first__element, bits_constant({along})), "
+            f"bits_multiply(step__number, bits_constant({between})))"
+            for name, (along, between) in kernel.drawn.items()
         ]
-    noises = {name: f"{name}__start" for name in drawn}
-    if blocked:
-        noises = {name: f"bits_add({own}, bits_multiply(uint32(i), bits_constant({drawn[name][0]})))" for name, own in noises.items()}
-    beside = {name: f", {name}__scale" for name in blocked} | ({"p": ", p__corrections[i]"} if split else {})
-    lines = [f"{variable(name)} = {numba_storage.load(own, f'{name}__at[i]', beside.get(name, ''))}" for name, own in streams.items()]
-    lines += spell(body, {name: name for name in ("sqrt", "absolute", "maximum", "minimum")} | {"sign": f"sign_{kernel.compute}"})
-    for name in body.written:
-        new = variable("new_" + name)
-        if name in blocked:
-            lines.append(f"{name}__block[i] = {f'absolute({new})' if streams[name].of_magnitudes else new}")
-            lines.append(f"{name}__largest = larger({name}__largest, {new})")
-        else:
-            given = [new, *([noises[name]] if name in drawn else [])]
-            lines.append(f"{name}__at[i] = {numba_storage.store(streams[name], *given)}")
-            if name == "p" and split is not None:
-                lines.append(f"p__corrections[i] = rest_{streams[name].name}({', '.join(given)})")
-    if blocked:
-        begun = [line for name in blocked for line in (f"{name}__scale = {name}__scales[0]", f"{name}__largest = uint32(0)")]
-        ended = [line for name in blocked for line in _block_end(name, streams[name], noises[name])]
-        ended += [
-            f"{name}__start = bits_add({name}__start, bits_constant({256 * along & 0xFFFFFFFF}))" for name, (along, _) in drawn.items()
-        ]
-        here = indented([*streams_here, *scales_here], 3)
-        loop = BLOCKS.format(here=here, begun=indented(begun, 3), body=indented(lines, 4), ended=indented(ended, 3))
-    else:
-        lines += [f"{name}__start = bits_add({name}__start, bits_constant({along}))" for name, (along, _) in drawn.items()]
-        loop = indented(["for i in range(length):", *("    " + line for line in lines)], 2)
+    functions = {name: name for name in ("sqrt", "absolute", "maximum", "minimum")} | {"sign": f"sign_{kernel.compute}"}
     run = KERNEL.format(
-        scalars=indented([f"{variable(name)} = scalars[{k}]" for k, name in enumerate(body.scalars)], 2),
-        buffers=indented([f"{name}__block = carray(buffer(), 256)" for name in blocked], 1),
-        arrays=indented(arrays, 2),
-        loop=loop,
+        scalars=indented([f"{variable(name)} = scalars[{k}]" for k, name in enumerate(kernel.body.scalars)], 2),
+        buffers=indented(numba_blocks.places(kernel), 1),
+        arrays=indented([*arrays, *([] if kernel.blocked else _arrays(kernel))], 2),
+        loop=numba_blocks.loop(kernel, functions) if kernel.blocked else _loop(kernel, functions),
         compute=kernel.compute,
         scalar_bytes=kernel.scalar_count * (8 if kernel.compute == "float64" else 4),
         scalar_count=kernel.scalar_count,
@@ -212,22 +162,32 @@ def kernel_source(kernel: Kernel, cache: bool) -> str:
     return _module_source(kernel.name, kernel.compute, list(dict.fromkeys(kernel.storages)), run, cache)
 
 
-def _noise(element: str, along: int, step: str, between: int) -> str:
-    return f"bits_add(bits_multiply({element}, bits_constant({along})), bits_multiply({step}, bits_constant({between})))"
-
-
-def _block_end(name: str, storage: Storage, drawn: str) -> list[str]:
-    """What is done for a stream when all new numbers of a block are there: its scale, and then the codes."""
-    stored = numba_storage.store(storage, f"{name}__block[i]", f"{name}__inverse", drawn)
-    return [
-        f"{name}__scales[0] = as_float(scale_{storage.name}({name}__largest))",
-        f"{name}__inverse = inverse_{storage.name}({name}__largest)",
-        f"if {name}__largest > uint32({BOUND}):",
-        "    for i in range(256):",
-        f"        {name}__block[i] = ZERO",
-        "for i in range(here):",
-        f"    {name}__at[i] = {stored}",
+def _arrays(kernel: Kernel) -> list[str]:
+    """Where the elements of a row are."""
+    lines = [
+        f"{name}__at = carray({numba_storage.pointer(storage)}(at[{column}] + offset * {storage.itemsize}), length)"
+        for column, (name, storage) in enumerate(zip(kernel.streams, kernel.storages, strict=True))
     ]
+    if kernel.split is not None:
+        first = f"at[{len(kernel.streams)}] + offset * {np.dtype(kernel.split.dtype).itemsize}"
+        lines.append(f"p__corrections = carray({kernel.split.dtype}_pointer({first}), length)")
+    return lines
+
+
+def _loop(kernel: Kernel, functions: dict[str, str]) -> str:
+    """The loop over elements, where each is stored by itself."""
+    body, drawn = kernel.body, kernel.drawn
+    streams = dict(zip(body.streams, kernel.storages, strict=True))
+    beside = {"p": ", p__corrections[i]"} if kernel.split else {}
+    lines = [f"{variable(name)} = {numba_storage.load(own, f'{name}__at[i]', beside.get(name, ''))}" for name, own in streams.items()]
+    lines += spell(body, functions)
+    for name in body.written:
+        given = [variable("new_" + name), *([f"{name}__start"] if name in drawn else [])]
+        lines.append(f"{name}__at[i] = {numba_storage.store(streams[name], *given)}")
+        if name == "p" and kernel.split is not None:
+            lines.append(f"p__corrections[i] = rest_{streams[name].name}({', '.join(given)})")
+    lines += [f"{name}__start = bits_add({name}__start, bits_constant({along}))" for name, (along, _) in drawn.items()]
+    return indented(["for i in range(length):", *("    " + line for line in lines)], 2)
 
 
 def finite_source(storage: Storage, cache: bool) -> str:
@@ -280,7 +240,7 @@ def _module_source(title: str, compute: str, storages: list[Storage], run: str, 
     if narrow:
         names += ["as_bits", "as_float", "bits_constant", "bits_add", "bits_multiply", "bits_or", "bits_left"]
     if any(storage.code for storage in narrow):
-        names += ["buffer", "larger"]
+        names += ["buffer", "filled", "inverses", "larger", "room_of_8", "room_of_512", "room_of_1024", "room_of_2048"]
     names += [numba_storage.pointer(storage) for storage in storages]
     names += [f"{storage.split.dtype}_pointer" for storage in storages if storage.split]
     head = HEAD.format(title=title, compute=compute, bits=", uint32" if narrow else "", imports=", ".join(dict.fromkeys(names)))

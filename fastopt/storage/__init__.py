@@ -112,11 +112,11 @@ def _bfloat16_load(bits: int) -> int:
 
 
 def _bfloat16_store(bits: int) -> int:
-    return (bits | 0x400000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return (0x7FC00000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
 
 
 def _bfloat16_draw(bits: int, noise: int) -> int:
-    return (bits | 0x400000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits + (noise & 0xFFFF)) >> 16
+    return (0x7FC00000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits + (noise & 0xFFFF)) >> 16
 
 
 def _towards(values: NDArray[Any], noise: NDArray[np.uint32]) -> NDArray[Any]:

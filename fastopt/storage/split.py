@@ -58,7 +58,7 @@ def _load32(bits: int, correction: int) -> int:
 
 
 def _store32(bits: int) -> int:
-    return (bits | 0x400000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits + 0x8000) >> 16
+    return (0x7FC00000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits + 0x8000) >> 16
 
 
 def _rest32(bits: int) -> int:

@@ -10,7 +10,7 @@ element (so that what is largest of a block stays that), done as any other, and 
 from __future__ import annotations
 
 from fastopt.backends.cython_storage import REAL
-from fastopt.backends.cython_text import arrays, functions, indented
+from fastopt.backends.cython_text import Array, arrays, functions, indented
 from fastopt.kernel import Kernel
 from fastopt.storage import noise
 from fastopt.storage.blocks import BOUND
@@ -39,7 +39,7 @@ cdef void {name}_pair({arguments}, {noises}, const {real}* scalars) noexcept nog
 
 ROW = """
 cdef void {name}_row(Py_ssize_t length, {arguments}, uint32_t first, const {real}* scalars) noexcept nogil:
-    cdef Py_ssize_t i, here, block
+    cdef Py_ssize_t i, here, block, blocks
     cdef uint32_t step = <uint32_t> scalars[{low}] + (<uint32_t> scalars[{high}] << 16)
 {starts}
 {ends}
@@ -51,15 +51,10 @@ cdef void {name}_row(Py_ssize_t length, {arguments}, uint32_t first, const {real
     block = length // 512 * 512
     here = length - block
     if here:
-        for i in range(512):
+        blocks = (here + 255) // 256
 {taken}
-        for i in range(2):
-{scales_taken}
         {name}_pair({end}, {drawn}, scalars)
-        for i in range(here):
 {given}
-        for i in range((here + 255) // 256):
-{scales_given}
 
 """
 
@@ -123,9 +118,7 @@ def _pair(kernel: Kernel) -> str:
 def _row(kernel: Kernel) -> str:
     """All pairs of a row, and its end."""
     every, body = arrays(kernel), kernel.body
-    elements = [array for array in every if not array.of_blocks]
-    scales = [array for array in every if array.of_blocks]
-    written = [array for array in elements if array.name == "p_corrections" or array.name.removesuffix("_at") in body.written]
+    written = {array.name for array in every} - {f"{name}_at" for name in body.streams if name not in body.written}
     low, high = (body.scalars.index(name) for name in noise.SCALARS)
     starts = [
         f"cdef uint32_t {name}_start = first * <uint32_t>{along:#x} + step * <uint32_t>{between:#x}, {name}_noise[512]"
@@ -145,8 +138,17 @@ def _row(kernel: Kernel) -> str:
         end=", ".join(f"{array.name}_end" for array in every),
         drawn=", ".join(f"{name}_start, {name}_noise" for name in kernel.drawn),
         advanced=indented([f"{name}_start += <uint32_t>{512 * along & 0xFFFFFFFF:#x}" for name, (along, _) in kernel.drawn.items()], 2),
-        taken=indented([f"{array.name}_end[i] = {array.name}[block + min(i, here - 1)]" for array in elements], 3),
-        scales_taken=indented([f"{array.name}_end[i] = {array.name}[block // 256 + min(i, (here - 1) // 256)]" for array in scales], 3),
-        given=indented([f"{array.name}[block + i] = {array.name}_end[i]" for array in written], 3),
-        scales_given=indented([f"{array.name}[block // 256 + i] = {array.name}_end[i]" for array in scales], 3),
+        taken=indented([line for array in every for line in _taken(array)], 2),
+        given=indented([_moved(array, array.behind("block"), f"{array.name}_end") for array in every if array.name in written], 2),
     )
+
+
+def _taken(array: Array) -> list[str]:
+    """Lines that copy the end of a row, and fill up what it is copied to."""
+    name, count, room = array.name, *(("blocks", 2) if array.of_blocks else ("here", 512))
+    filled = [f"for i in range({count}, {room}):", f"    {name}_end[i] = {name}_end[{count} - 1]"]
+    return [_moved(array, f"{name}_end", array.behind("block")), *filled]
+
+
+def _moved(array: Array, to: str, of: str) -> str:
+    return f"memcpy({to}, {of}, {'blocks' if array.of_blocks else 'here'} * sizeof({array.element}))"

@@ -26,6 +26,7 @@ HEAD = '''# cython: language_level=3, boundscheck=False, wraparound=False, cdivi
 
 from libc.math cimport fabs, fabsf, sqrt, sqrtf
 from libc.stdint cimport int64_t, uint32_t
+from libc.string cimport memcpy
 
 cdef extern from *:
     """

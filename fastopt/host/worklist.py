@@ -8,7 +8,7 @@
     pieces      int64 (threads * PIECES, 2)   the same shares in pieces, for threads that help each other out
 
 A row ends where its tensor ends or where a piece does, which are equal parts of all elements, so one tensor of 64
-million elements and a thousand of 1,000 are the same code, with few rows. Pieces are cut at multiples of 256 elements
+million elements and a thousand of 1,000 are the same code, with few rows. Pieces are cut at multiples of 256 elements, or 512,
 within a tensor, which keeps threads off each other's cache lines (and is the block of block-scaled storage, should
 state be kept in it).
 
@@ -42,10 +42,13 @@ except ImportError:  # no compiler at hand when fastopt was installed: `refresh`
         return np.array([array.ctypes.data for array in arrays], np.int64)
 
 
-__all__ = ["BLOCK", "PIECES", "WorkList", "addresses", "not_known"]
+__all__ = ["BLOCK", "PAIR", "PIECES", "WorkList", "addresses", "not_known"]
 
 BLOCK = 256
 """Rows begin at multiples of this many elements."""
+
+PAIR = 2 * BLOCK
+"""The same where states are stored by blocks, which kernels take two by two: what is less of them at a row's end takes as long as both."""
 
 PIECES = 8
 """Into how many pieces a thread's share is cut, so that another can take some of it over."""
@@ -123,7 +126,7 @@ class WorkList:
         self.addresses[:, -2] = first_blocks
         self.slots = self.addresses[:, -1]
         self.absent = np.zeros(len(self.params) + 1, np.uint8)
-        self.rows, self.pieces = _cut(sizes, threads * PIECES)
+        self.rows, self.pieces = _cut(sizes, threads * PIECES, PAIR if kernel.blocked else BLOCK)
         self.serial = np.array([[0, len(self.rows)]], np.int64)
 
         def label(index: int) -> str:
@@ -193,10 +196,10 @@ def _lengths(kernel: Kernel, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     return found if kernel.split is None else np.concatenate([found, sizes * np.dtype(kernel.split.dtype).itemsize], axis=1)
 
 
-def _cut(sizes: Sequence[int], parts: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The rows, and each part's range of them."""
+def _cut(sizes: Sequence[int], parts: int, block: int = BLOCK) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows, which begin at multiples of `block` elements, and each part's range of them."""
     share = -(-sum(sizes) // parts)
-    share = -(-share // BLOCK) * BLOCK
+    share = -(-share // block) * block
     rows: list[tuple[int, int, int]] = []
     bounds = [0]
     room = share
@@ -205,7 +208,7 @@ def _cut(sizes: Sequence[int], parts: int) -> tuple[NDArray[np.int64], NDArray[n
         while start < size:
             length = size - start
             if length > room:  # the part ends inside this tensor
-                length = min(length, max(BLOCK, room // BLOCK * BLOCK))
+                length = min(length, max(block, room // block * block))
                 room = length
             rows.append((tensor, start, length))
             start += length

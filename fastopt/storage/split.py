@@ -72,7 +72,7 @@ def _load24(bits: int, correction: int) -> int:
 
 def _store24(bits: int) -> int:
     kept = (bits + 0x7F + ((bits >> 8) & 1)) >> 8
-    return (bits >> 16) | 0x40 if (bits & 0x7FFFFFFF) > 0x7F800000 else (kept + 0x80) >> 8
+    return 0x7FC0 if (bits & 0x7FFFFFFF) > 0x7F800000 else (kept + 0x80) >> 8
 
 
 def _rest24(bits: int) -> int:
@@ -82,7 +82,7 @@ def _rest24(bits: int) -> int:
 
 def _draw24(bits: int, noise: int) -> int:
     kept = (bits + (noise >> 24)) >> 8
-    return (bits >> 16) | 0x40 if (bits & 0x7FFFFFFF) > 0x7F800000 else (kept + 0x80) >> 8
+    return 0x7FC0 if (bits & 0x7FFFFFFF) > 0x7F800000 else (kept + 0x80) >> 8
 
 
 def _drawn_rest24(bits: int, noise: int) -> int:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fastopt
 from fastopt.extents import Extents
 from fastopt.host import worklist
-from fastopt.host.worklist import BLOCK, PIECES, WorkList
+from fastopt.host.worklist import BLOCK, PAIR, PIECES, WorkList
 from tests.host.lists import work_list
 
 Array = np.ndarray[Any, Any]
@@ -67,6 +68,17 @@ def test_a_large_tensor_is_cut_evenly() -> None:
     work = of_sizes([1_000_000], 4)
     lengths = [int(work.rows[a:b, 2].sum()) for a, b in work.parallel]
     assert max(lengths) - min(lengths) <= 4 * PIECES * BLOCK
+
+
+@pytest.mark.parametrize("state_dtype", [None, "int8"])
+@pytest.mark.parametrize("size", [256, 4_096, 10_000, 100_000])
+def test_rows_begin_at_pairs_where_states_are_by_blocks(size: int, state_dtype: str | None) -> None:
+    """So that at most the end of a tensor is less than a pair."""
+    rows = fastopt.Adam(np.zeros(size, np.float32), state_dtype=state_dtype, narrow_from=state_dtype and 0)._plan.batches[0].work.rows
+    assert (rows[:, 1] % (BLOCK if state_dtype is None else PAIR) == 0).all()
+    assert rows[:, 2].sum() == size
+    if state_dtype is not None:
+        assert (rows[:-1, 2] % PAIR == 0).all()
 
 
 def test_addresses_are_those_of_the_arrays() -> None:

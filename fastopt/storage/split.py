@@ -58,11 +58,12 @@ def _load32(bits: int, correction: int) -> int:
 
 
 def _store32(bits: int) -> int:
-    return (0x7FC00000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits + 0x8000) >> 16
+    number = 0x7FC00000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits
+    return (number + 0x8000) >> 16
 
 
 def _rest32(bits: int) -> int:
-    return 0 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits
+    return 0x7FC00000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits
 
 
 def _load24(bits: int, correction: int) -> int:

@@ -18,6 +18,24 @@ import fastopt.interop.sklearn as dropin
 SAMPLES, FEATURES = 67, 5
 """The last batch of an epoch is shorter than the others for every size that the tests take."""
 
+SOLVERS: dict[str, dict[str, Any]] = {
+    "adam": {"solver": "adam", "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3, "learning_rate_init": 0.02},
+    "nesterov": {"solver": "sgd", "momentum": 0.7, "learning_rate_init": 0.05},
+    "heavy ball": {"solver": "sgd", "momentum": 0.7, "nesterovs_momentum": False, "learning_rate_init": 0.05},
+    "no momentum": {"solver": "sgd", "momentum": 0, "learning_rate_init": 0.1},
+    "all momentum": {"solver": "sgd", "momentum": 1.0, "learning_rate_init": 0.01},
+    "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "power_t": 0.3, "learning_rate_init": 0.2},
+    "adaptive": {
+        "solver": "sgd",
+        "learning_rate": "adaptive",
+        "tol": 10.0,
+        "n_iter_no_change": 1,
+        "learning_rate_init": 0.1,
+        "max_iter": 9,
+    },
+}
+"""Arguments of estimators, by what they have for an optimizer."""
+
 
 def data(kind: str, dtype: str) -> tuple[Any, Any]:
     """Samples and targets: `classes`, `two`, `labels` (more than one each), `numbers`, `counts`; `sparse_` in front of any."""

@@ -24,9 +24,9 @@ Base = perceptron.BaseMultilayerPerceptron
 
 
 def standing() -> dict[str, Any]:
-    """Every attribute of what the patch reaches into, and the modules' own but for those of Python's, as where it notes warnings."""
+    """Every attribute of what the patch reaches into, and the modules' own, but for Python's notes of warnings and of what to pickle."""
     owners = (Base, perceptron.MLPClassifier, perceptron.MLPRegressor, optimizers.BaseOptimizer, AdamOptimizer, optimizers.SGDOptimizer)
-    found = {f"{owner.__name__}.{name}": value for owner in owners for name, value in vars(owner).items()}
+    found = {f"{owner.__name__}.{name}": value for owner in owners for name, value in vars(owner).items() if name != "__slotnames__"}
     return found | {
         f"{module.__name__}.{name}": v for module in (perceptron, optimizers) for name, v in vars(module).items() if name[:2] != "__"
     }

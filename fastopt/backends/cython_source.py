@@ -13,7 +13,7 @@ from fastopt.backends import cython_storage
 from fastopt.backends.cython_blocks import row_source as row_of_blocks
 from fastopt.backends.cython_storage import REAL
 from fastopt.backends.cython_text import arrays, functions, indented
-from fastopt.backends.reading import BLOCK_OF_TURN, PLACES
+from fastopt.backends.reading import PLACES
 from fastopt.kernel import Kernel
 from fastopt.rules.entry import once_for_each
 from fastopt.storage import EVERY, STORAGES, Storage, noise
@@ -117,7 +117,7 @@ cdef int all_finite_{name}({kernel_arguments}) noexcept nogil:
 
 
 cdef int squares_of_{name}({kernel_arguments}) noexcept nogil:
-    cdef Py_ssize_t row, turn, block, length, blocks, each
+    cdef Py_ssize_t row, block, length
     cdef const element_{name}* g
     cdef const int64_t* at
     cdef double* sums
@@ -126,10 +126,7 @@ cdef int squares_of_{name}({kernel_arguments}) noexcept nogil:
         g = <const element_{name}*> at[1] + rows[3 * row + 1]
         length = rows[3 * row + 2]
         sums = <double*> scalars + at[width - 2] + rows[3 * row + 1] // 256
-        blocks = (length + 255) // 256
-        each = blocks // {places}
-        for turn in range(blocks):
-            block = {block_of_turn}
+        for block in range((length + 255) // 256):
             sums[block] = squares_{name}(g + 256 * block, min(256, length - 256 * block)) if at[width - 1] >= 0 else 0.0
     return 0
 
@@ -194,7 +191,7 @@ def _gradients(storage: Storage) -> str:
     looks = []
     for k in range(PLACES):
         looks += [f"x = load_{storage.name}(g[i + {k} * each])", "found |= x - x != 0"]
-    shared = {"kernel_arguments": KERNEL_ARGUMENTS, "places": PLACES, "block_of_turn": BLOCK_OF_TURN, "looks": indented(looks, 3)}
+    shared = {"kernel_arguments": KERNEL_ARGUMENTS, "places": PLACES, "looks": indented(looks, 3)}
     return GRADIENTS.format(name=storage.name, real=REAL[storage.compute], **shared)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastopt.backends import numba_blocks, numba_storage
 from fastopt.backends.numba_storage import indented
-from fastopt.backends.reading import BLOCK_OF_TURN, PLACES
+from fastopt.backends.reading import PLACES
 from fastopt.kernel import Kernel
 from fastopt.storage import Storage, noise
 from fastopt.transcribe import fingerprint, spell, variable
@@ -82,9 +82,7 @@ def run(addresses_at, width, rows_at, first, last, scalars_at):
             for block in range(blocks):
                 sums[block] = 0.0
             continue
-        each = blocks // {places}
-        for turn in range(blocks):
-            block = {block_of_turn}
+        for block in range(blocks):
             start = at[1] + (rows[row, 1] + block * 256) * {itemsize}
             here = min(256, length - block * 256)
             g_at = carray({pointer}(start), 256)
@@ -217,8 +215,6 @@ def squares_source(storage: Storage, cache: bool) -> str:
         pointer=numba_storage.pointer(storage),
         itemsize=storage.itemsize,
         lanes=LANES,
-        places=PLACES,
-        block_of_turn=BLOCK_OF_TURN,
         load=numba_storage.load(storage, "g_at[i]"),
         whole=indented([line for start in range(0, 256, LANES) for line in added(start)], 5),
         tree=indented([f"sums_of_lanes[{lane}] += sums_of_lanes[{lane + half}]" for half in halves for lane in range(half)], 3),

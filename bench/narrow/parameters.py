@@ -14,7 +14,7 @@ from .effort import Effort
 from .held import Bytes, found_of
 from .runs import ROUNDED, SETS, differences
 from .storages import FLOAT32, NARROW
-from .times import measured
+from .times import apart, measured
 from .training import ASKED, percent, points, worst
 
 __all__ = ["TITLE", "draw"]
@@ -52,7 +52,7 @@ def draw(path: Path, effort: Effort) -> str:
         "paired: the network computes in float32 with what bfloat16 parameters are by themselves, its gradients are rounded to bfloat16, "
         f"and the final loss is of those parameters too. *{ROUNDED.label}* is what it does by itself to round float32's last ones.\n\n"
         f"{table(head, body)}\nTimes in turns within one run, {machine['threads']} threads of {machine['cpu']}; `~` stands where "
-        "quartiles are more than 15 % of the median apart. A step of few bytes takes what its arithmetic takes."
+        f"quartiles are more than 15 % of the median apart. A step of few bytes takes what its arithmetic takes.{apart(rows)}"
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import fastopt
 from fastopt import storage
 from fastopt.host import threads
+from fastopt.host.launched import round_trip
 
 from ..arrays import Array, filled
 from ..drawing import COLOURS, GREY, INK, LETTERS, WIDTH, figure, of_rows
@@ -19,11 +20,12 @@ from ..machine import describe
 from ..markdown import bytes_of, mark, table, time_of
 from ..peers import BETAS, EPS, LR, Handed, Peer
 from ..records import Row, ratio, row_of
+from ..tables import distance_of
 from .effort import Effort
 from .peers import absent, present
 from .storages import FLOAT32, PARAMETERS, Given, built, bytes_moved, here, said
 
-__all__ = ["TITLE", "away", "draw", "legend", "measured", "panel", "ways"]
+__all__ = ["TITLE", "apart", "away", "draw", "legend", "measured", "panel", "ways"]
 
 TITLE = "Time of a step, beside what the bytes say"
 
@@ -61,7 +63,15 @@ def measured(ways: Sequence[Given], size: int, seconds: float, peers: Sequence[t
     for kind in peers:
         peer = Handed(kind, [values.copy()], [slopes.copy()], threads=threads.resolve(None))
         contenders[kind.name] = Contender(peer.step, polls=kind.polls)
-    return row_of(interleave(contenders, seconds), label=f"{size:,}", elements=size, moved=bytes_of_way)
+    before = round_trip()
+    rounds = interleave(contenders, seconds)
+    return row_of(rounds, label=f"{size:,}", elements=size, moved=bytes_of_way, round_trips=[before, round_trip()])
+
+
+def apart(rows: Sequence[Row]) -> str:
+    """How far apart the CPUs were while these rows were measured, in a sentence."""
+    found = ", ".join(f"{distance_of(row['round_trips'])} about {row['label']} parameters" for row in rows)
+    return f" A cache line's round trip between the CPUs, which have a way to memory in common where they are near: {found}."
 
 
 def _stepping(optimizer: Any, g: Array) -> Contender:
@@ -159,7 +169,7 @@ def draw(path: Path, effort: Effort) -> str:
         "way that they went. (A bfloat16 parameter loses an update that is less than half of its last place, which most "
         f"are.)\n\n{table(head, body)}\nMeasured on {machine['cpu']}, {machine['cores']} cores, {caches}, fastopt at "
         f"{machine['revision'] or 'no commit'}, with whatever else ran there; `fastopt bench` measures with care. With gradients and "
-        f"states {sets}: what a cache holds is not limited by memory, and there the arithmetic of a storage shows.{said()}"
+        f"states {sets}: what a cache holds is not limited by memory, and there the arithmetic of a storage shows.{apart(rows)}{said()}"
     )
 
 

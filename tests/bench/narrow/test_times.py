@@ -75,6 +75,7 @@ def test_the_picture_and_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             {
                 "label": f"{size:,}",
                 "elements": size,
+                "round_trips": [50.0, None] if size == 1_000 else [50.0, 350.0],
                 "moved": {way.label: 28.0 if way.options == FLOAT32.options else 14.0 for way in ways},
             },
             took,
@@ -84,6 +85,7 @@ def test_the_picture_and_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     path = tmp_path / "picture.svg"
     caption = times.draw(path, Effort(sizes=(1_000, 2_000), seconds=EFFORT.seconds))
     assert "| float32 | 1.00 | 1.00 ms | 1 | 1.00 ms | 1 | 0 % |" in caption
+    assert "where they are near: 50 ns about 1,000 parameters, 125 to 275 ns about 2,000 parameters." in caption
     half = "500.0 us | 0.50 (0.50 to 0.50)"
     assert f"| bfloat16, to nearest | 0.50 | {half} | {half} | " in caption
     assert "| elsewhere |  | absent | absent | absent | absent | needs elsewhere |" in caption

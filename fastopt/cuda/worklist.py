@@ -30,7 +30,7 @@ from fastopt.extents import Extents
 from fastopt.host.worklist import not_known
 from fastopt.kernel import Kernel
 
-__all__ = ["LEAST", "MOST", "DeviceWorkList", "cut", "row_length"]
+__all__ = ["LEAST", "LEAST_OF_BLOCKS", "MOST", "DeviceWorkList", "cut", "row_length"]
 
 LEAST, LEAST_OF_BLOCKS, MOST = 1_024, 2_048, 8_192
 """Elements of a row: one vector for each of 256 threads at the least, or one block of 256 elements for each of their warps; eight vectors

@@ -10,10 +10,8 @@ each other is refused where some of them are elsewhere.
 from __future__ import annotations
 
 import re
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -21,93 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.cuda.heap import Heap
+from tests.cuda.ptx_values import DTYPES, NARROW, WIDE, compared, computed, constant, converted, permuted, register_type, shifted, signed
 
 __all__ = ["Program"]
 
 Array = NDArray[Any]
-DTYPES: dict[str, Any] = {
-    "f32": np.float32,
-    "f64": np.float64,
-    "b64": np.int64,
-    "u64": np.int64,
-    "s64": np.int64,
-    "b32": np.uint32,
-    "u32": np.uint32,
-    "s32": np.uint32,
-    "b16": np.uint16,
-    "u16": np.uint16,
-    "s16": np.uint16,
-    "b8": np.uint8,
-    "u8": np.uint8,
-    "s8": np.uint8,
-    "pred": np.bool_,
-}
-"""What an operand of a kind is kept as. Arithmetic on it wraps; where the sign matters it is looked at as of the kind's own (`_signed`)."""
-
-REGISTERS = {"%f": np.float32, "%fd": np.float64, "%rd": np.int64, "%r": np.uint32, "%rs": np.uint16, "%p": np.bool_}
-"""What a register holds, by the beginning of its name."""
-
-VIEWS: dict[str, Any] = {"s8": np.int8, "s16": np.int16, "s32": np.int32, "u64": np.uint64}
-
-NARROW = ("u8", "s8", "u16", "s16")
-WIDE = {np.uint16: "u16", np.uint32: "u32"}
-"""What is loaded into wider registers, and what those are read as."""
-
 WARP = 32
 
 INSTRUCTION = re.compile(r"(?:@(!?)(%p\d+)\s+)?([a-z][\w.]*)\s*(.*);$")
-ORDERED: dict[str, Callable[[Any, Any], Any]] = {
-    "eq": np.equal,
-    "ne": np.not_equal,
-    "lt": np.less,
-    "le": np.less_equal,
-    "gt": np.greater,
-    "ge": np.greater_equal,
-}
-
-
-def _compare(comparison: str, a: Array, b: Array) -> Any:
-    """False where either is NaN; the comparisons that end in u are true there."""
-    unordered = np.isnan(a) | np.isnan(b) if a.dtype.kind == "f" else np.False_
-    if comparison == "nan":
-        return unordered
-    if comparison in ORDERED:
-        return ORDERED[comparison](a, b) & ~unordered
-    if comparison.endswith("u") and comparison[:-1] in ORDERED:
-        return ORDERED[comparison[:-1]](a, b) | unordered
-    raise NotImplementedError(f"setp.{comparison}")
-
-
-def _signed(values: Array, kind: str) -> Array:
-    return values.view(VIEWS[kind]) if kind in VIEWS else values
-
-
-def _permuted(low: Array, high: Array, choice: Array) -> Array:
-    together = low.astype(np.uint64) | high.astype(np.uint64) << np.uint64(32)
-    found = np.zeros_like(together)
-    for k in range(4):
-        digit = choice.astype(np.uint64) >> np.uint64(4 * k) & np.uint64(15)
-        if (digit >= 8).any():
-            raise NotImplementedError(f"prmt of signs: {choice}")
-        found |= (together >> np.uint64(8) * digit & np.uint64(255)) << np.uint64(8 * k)
-    return found.astype(np.uint32)
-
-
-@cache
-def _register_type(name: str) -> Any:
-    return REGISTERS[name.rstrip("0123456789")]
-
-
-@cache
-def _constant(text: str, dtype: Any) -> Array:
-    if text.startswith("0f"):
-        value = np.array(struct.unpack(">f", bytes.fromhex(text[2:]))[0], np.float32)
-    elif text.startswith("0d"):
-        value = np.array(struct.unpack(">d", bytes.fromhex(text[2:]))[0], np.float64)
-    else:
-        value = np.array(int(text) % (1 << 8 * np.dtype(dtype).itemsize) if dtype in (np.uint32, np.uint16) else int(text), dtype)
-    value.flags.writeable = False
-    return value
 
 
 @dataclass(frozen=True)
@@ -199,17 +118,17 @@ class _Launch:
         elif operation == ("bar", "warp", "sync"):
             self.of_whole_warps(operands[0])
         elif name == "setp":
-            a, b = (_signed(self.read(o, kind), kind) for o in operands[1:])
-            self.write(operands[0], np.asarray(_compare(operation[1], a, b)))
+            a, b = (signed(self.read(o, kind), kind) for o in operands[1:])
+            self.write(operands[0], np.asarray(compared(operation[1], a, b)))
         elif name == "selp":
             then, otherwise, test = (self.read(o, k) for o, k in zip(operands[1:], (kind, kind, "pred"), strict=True))
             self.write(operands[0], np.where(test, then, otherwise))
         elif name == "mov" and kind in ("b32", "b64"):  # from one kind of register to another of its size
             (source,) = operands[1:]
             values = self.registers[source][self.active] if source.startswith("%") else self.read(source, kind)
-            self.write(operands[0], values.view(_register_type(operands[0])))
+            self.write(operands[0], values.view(register_type(operands[0])))
         elif name in ("shl", "shr"):
-            self.write(operands[0], self.shifted(name, kind, self.read(operands[1], kind), self.read(operands[2], "u32")))
+            self.write(operands[0], shifted(name, kind, self.read(operands[1], kind), self.read(operands[2], "u32")))
         elif name == "bfi":  # bits of one value put into another, from a place on
             into, width = (int(operand) for operand in operands[3:])
             unsigned = {"b32": np.uint32, "b64": np.uint64}[kind]
@@ -217,12 +136,12 @@ class _Launch:
             source, rest = (self.read(o, kind).view(unsigned) for o in operands[1:3])
             self.write(operands[0], np.asarray((rest & ~field) | (source << unsigned(into) & field)).view(DTYPES[kind]))
         elif name == "prmt":  # bytes of two values, chosen by the four digits of a third
-            self.write(operands[0], _permuted(*(self.read(o, kind) for o in operands[1:])))
+            self.write(operands[0], permuted(*(self.read(o, kind) for o in operands[1:])))
         elif name == "cvt" and kind in NARROW:  # of the lowest bits of a register
             (source,) = operands[1:]
-            self.write(operands[0], self.converted(operation[1:], self.registers[source][self.active].astype(DTYPES[kind])))
+            self.write(operands[0], converted(operation[1:], self.registers[source][self.active].astype(DTYPES[kind])))
         else:
-            self.write(operands[0], self.computed(name, operation[1:], [self.read(o, kind) for o in operands[1:]]))
+            self.write(operands[0], computed(name, operation[1:], [self.read(o, kind) for o in operands[1:]]))
 
     def of_whole_warps(self, mask: str) -> Array:
         """The threads that are here; they have to be all of their warps."""
@@ -241,64 +160,6 @@ class _Launch:
         shown = self.registers[source].copy()
         self.write(result.partition("|")[0], shown[here ^ int(apart)])
 
-    def shifted(self, name: str, kind: str, values: Array, by: Array) -> Array:
-        if (by >= 8 * values.itemsize).any():
-            raise NotImplementedError(f"{name}.{kind} by {by.max()}")
-        if name == "shl":
-            return np.asarray(values << by.astype(values.dtype))
-        seen = _signed(values, kind)
-        return np.asarray(seen >> by.astype(seen.dtype)).view(values.dtype)
-
-    def computed(self, name: str, modifiers: tuple[str, ...], values: list[Array]) -> Array:
-        kind = modifiers[-1]
-        if name == "cvt":
-            return self.converted(modifiers, values[0])
-        if kind in ("f32", "f64"):
-            return self.rounded(name, modifiers, values)
-        simple: dict[str, Callable[..., Any]] = {
-            "add": np.add,
-            "sub": np.subtract,
-            "and": np.bitwise_and,
-            "or": np.bitwise_or,
-            "xor": np.bitwise_xor,
-            "neg": np.negative,
-            "not": np.invert,
-            "mov": np.array,
-        }
-        if name in simple and len(modifiers) == 1:
-            return np.asarray(simple[name](*values))
-        if name in ("min", "max") and kind in ("s64", "u32"):
-            return np.asarray({"min": np.minimum, "max": np.maximum}[name](*values))
-        if name == "div" and kind in ("u32", "u64"):
-            return np.asarray(np.floor_divide(*(_signed(value, kind) for value in values))).view(DTYPES[kind])
-        if name in ("mul", "mad") and modifiers[0] == "lo":
-            product = np.asarray(values[0] * values[1])
-            return product if name == "mul" else np.asarray(product + values[2])
-        if name == "mul" and modifiers in (("wide", "u32"), ("wide", "u16")):
-            wide = {"u32": np.int64, "u16": np.uint32}[kind]
-            return np.asarray(values[0].astype(wide) * values[1].astype(wide))
-        raise NotImplementedError(f"{name}.{'.'.join(modifiers)}")
-
-    def converted(self, modifiers: tuple[str, ...], value: Array) -> Array:
-        """To more or fewer bits of an integer, to a wider type, which holds every value, or with the rounding asked for."""
-        *rounding, to, of = modifiers
-        integers = not rounding and to[0] == of[0] and to[0] in "us" and of[0] in "us"
-        to_nearest = rounding == ["rn"] and (to, of) in {("f32", "s16"), ("f32", "u16"), ("f32", "s32"), ("f32", "f64")}
-        to_zero = rounding == ["rzi"] and (to, of) in {("s32", "f32"), ("s64", "f32")}
-        if not (integers or to_nearest or to_zero or modifiers == ("f64", "f32")):
-            raise NotImplementedError(f"cvt.{'.'.join(modifiers)}")
-        found = _signed(value, of)
-        return found.astype(VIEWS.get(to, DTYPES[to])).view(DTYPES[to]) if to[0] in "us" else found.astype(DTYPES[to])
-
-    def rounded(self, name: str, modifiers: tuple[str, ...], values: list[Array]) -> Array:
-        exact: dict[str, Callable[..., Any]] = {"neg": np.negative, "abs": np.abs, "mov": np.array}
-        if name in exact and len(modifiers) == 1:
-            return np.asarray(exact[name](*values))
-        once: dict[str, Callable[..., Any]] = {"add": np.add, "mul": np.multiply, "div": np.divide, "sqrt": np.sqrt}
-        if name in once and modifiers[:-1] == ("rn",):
-            return np.asarray(once[name](*values))
-        raise NotImplementedError(f"{name}.{'.'.join(modifiers)}")
-
     def access(self, name: str, modifiers: tuple[str, ...], operands: tuple[str, ...]) -> None:
         space, *vector, kind = modifiers
         if space != "global":
@@ -315,9 +176,9 @@ class _Launch:
         cells, first = self.heap.cells(DTYPES[kind]), (addresses - self.heap.base) // size
         for lane, register in enumerate(names):
             # a register may be wider than what is loaded into it, or stored out of it
-            own = _register_type(register) if register.startswith("%") and kind in NARROW else DTYPES[kind]
+            own = register_type(register) if register.startswith("%") and kind in NARROW else DTYPES[kind]
             if name == "ld":
-                self.write(register, _signed(cells[first + lane], kind).astype(own))
+                self.write(register, signed(cells[first + lane], kind).astype(own))
             else:
                 cells[first + lane] = self.read(register, WIDE.get(own, kind)).astype(DTYPES[kind])
 
@@ -328,10 +189,10 @@ class _Launch:
             if found.dtype != dtype:
                 raise TypeError(f"{text}: read as {kind}")
             return found
-        return _constant(text, dtype)
+        return constant(text, dtype)
 
     def write(self, register: str, values: Array) -> None:
-        dtype = _register_type(register)
+        dtype = register_type(register)
         if values.dtype != dtype:
             raise TypeError(f"{register}: {values.dtype} where {np.dtype(dtype)} belongs")
         if register not in self.registers:

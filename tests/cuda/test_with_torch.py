@@ -54,8 +54,16 @@ def test_a_module_trains(torch: Any) -> None:
     assert losses[-1] < 0.5 * losses[0]
 
 
-@pytest.mark.parametrize("options", [{}, {"state_dtype": "bfloat16"}])
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+BLOCKS = {"state_dtype": "int8", "narrow_from": 0}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        *((dtype, options) for dtype in ("bfloat16", "float16") for options in ({}, {"state_dtype": "bfloat16"}, BLOCKS)),
+        *(("bfloat16", options) for options in ({"master_bits": 32}, {**BLOCKS, "master_bits": 24, "stochastic_rounding": True})),
+    ],
+)
 def test_narrow_tensors(torch: Any, dtype: str, options: dict[str, Any]) -> None:
     """The numbers of the oracle on arrays of the same patterns, which NumPy takes over bit by bit."""
     own, rng = STORAGES[dtype].dtype, np.random.default_rng(0)

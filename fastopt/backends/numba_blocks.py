@@ -97,7 +97,7 @@ def places(kernel: Kernel) -> list[str]:
     """Room on the stack: for the new numbers of two blocks, what those are multiplied by, and the end of a row."""
     names = [kernel.streams[k] for k in kernel.blocked]
     lines = [line for name in names for line in (f"{name}__block = carray(buffer(), (2, 256))", f"{name}__inverse = carray(inverses(), 2)")]
-    return lines + [f"{array.name}_end = room_of_{array.room}()" for array in _arrays(kernel) if kernel.blocked]
+    return lines + [f"{array.name}_end = room_of_{array.room}()" for array in _arrays(kernel)]
 
 
 def loop(kernel: Kernel, functions: dict[str, str]) -> str:

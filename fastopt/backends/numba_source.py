@@ -150,7 +150,7 @@ def kernel_source(kernel: Kernel, cache: bool) -> str:
     functions = {name: name for name in ("sqrt", "absolute", "maximum", "minimum")} | {"sign": f"sign_{kernel.compute}"}
     run = KERNEL.format(
         scalars=indented([f"{variable(name)} = scalars[{k}]" for k, name in enumerate(kernel.body.scalars)], 2),
-        buffers=indented(numba_blocks.places(kernel), 1),
+        buffers=indented(numba_blocks.places(kernel) if kernel.blocked else [], 1),
         arrays=indented([*arrays, *([] if kernel.blocked else _arrays(kernel))], 2),
         loop=numba_blocks.loop(kernel, functions) if kernel.blocked else _loop(kernel, functions),
         compute=kernel.compute,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
-from fastopt.cuda.streams import Naming, Streams, indented, log2
+from fastopt.cuda.streams import WARP, Naming, Streams, indented, log2
 from fastopt.storage.blocks import BLOCK
 from fastopt.transcribe import spell, variable
 
@@ -19,8 +19,6 @@ OPERATORS: Mapping[type[ast.operator], str] = {ast.Add: "add", ast.Sub: "subtrac
 ARITHMETIC = (*FUNCTIONS, *OPERATORS.values(), "select")
 OF_BLOCKS = ("no_magnitude", "larger_magnitude", "largest_of_warp", "warp_together", "store_float32")
 """What a loop over blocks imports besides."""
-
-WARP = 32
 
 ELEMENTS = """\
 head = length

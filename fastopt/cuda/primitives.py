@@ -14,10 +14,8 @@ from numba import types
 
 from fastopt.cuda.access import loads_and_stores
 from fastopt.cuda.llvm import WORD, call, constant, pointer_to
+from fastopt.cuda.streams import WARP
 from fastopt.cuda.toolchain import intrinsic
-
-WARP = 32
-"""Threads that do the same at the same time, and can look at each other's registers."""
 
 
 def _load(element: types.Type) -> Any:

@@ -12,13 +12,16 @@ from fastopt.storage import noise
 from fastopt.storage.blocks import BLOCK
 from fastopt.transcribe import variable
 
-__all__ = ["MOST_LANES", "VECTOR", "Naming", "Streams", "indented", "log2"]
+__all__ = ["MOST_LANES", "VECTOR", "WARP", "Naming", "Streams", "indented", "log2"]
 
 VECTOR = 16
 """Bytes that one instruction moves."""
 
 MOST_LANES = 8
 """The most elements of a vector: of any kernel's, the number of elements divides it."""
+
+WARP = 32
+"""Threads that do the same at the same time, and can look at each other's registers."""
 
 Naming = Callable[[str], str]
 """From a rule's names to those of one element."""

@@ -8,9 +8,8 @@
     pieces      int64 (threads * PIECES, 2)   the same shares in pieces, for threads that help each other out
 
 A row ends where its tensor ends or where a piece does, which are equal parts of all elements, so one tensor of 64
-million elements and a thousand of 1,000 are the same code, with few rows. Pieces are cut at multiples of 256 elements, or 512,
-within a tensor, which keeps threads off each other's cache lines (and is the block of block-scaled storage, should
-state be kept in it).
+million elements and a thousand of 1,000 are the same code, with few rows. Pieces are cut at multiples of 256 elements
+within a tensor, which keeps threads off each other's cache lines, and of 512 where states are stored by blocks of 256.
 
 The slot says which row of the table of scalars a tensor takes; -1 is a tensor without a gradient this time, which is left alone.
 

@@ -152,7 +152,7 @@ def moves(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for operation, kind in re.findall(r"\b(ld|st)\.global\.((?:v\d\.)?[busf]\d+)\s", text):
         key = f"{operation} {kind}"
-        if kind.startswith("v"):
+        if kind.startswith("v") or kind.endswith("u32"):
             found[key] = found.get(key, 0) + 1
     return found
 
@@ -167,9 +167,7 @@ def expected_moves(own: Kernel) -> dict[str, int]:
     found: dict[str, int] = {}
     for size, whole, written in sizes:
         words = lanes * size // 4
-        if words == 1:
-            continue
-        kind = f"v{words}.f32" if whole else f"v{words}.u32"
+        kind = f"{f'v{words}.' if words > 1 else ''}{'f32' if whole else 'u32'}"
         for operation in ("ld", "st") if written else ("ld",):
             found[f"{operation} {kind}"] = found.get(f"{operation} {kind}", 0) + times
     return found

@@ -12,7 +12,7 @@ import pytest
 import fastopt
 from fastopt.backends import numba_primitives, numba_storage
 from fastopt.rules.entry import RULES
-from fastopt.storage import OF_PARAMETERS, STORAGES, noise
+from fastopt.storage import EVERY, OF_PARAMETERS, STORAGES, noise
 from fastopt.storage.split import SPLIT24, SPLIT32, Split, joined, parted
 
 pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
@@ -94,6 +94,17 @@ def test_the_texts_say_what_numpy_does(name: str) -> None:
     unknown = np.isnan(numbers)
     assert (np.isnan(again) == np.isnan(back.view(np.float32))).all()
     assert (again.view(np.uint32)[~unknown] == back[~unknown]).all()
+
+
+@pytest.mark.parametrize("bits", [0x7F800001, 0x7FC00000, 0x7FFFFFFF, 0xFF800001, 0xFFC00000, 0xFFFFFFFF])
+@pytest.mark.parametrize("name", ["bfloat16", "drawn_bfloat16", "split32", "split24", "drawn_split24"])
+def test_a_nan_is_the_one_bfloat16_nan_and_has_no_correction(name: str, bits: int) -> None:
+    storage = EVERY[name]
+    assert storage.store is not None
+    for drawn in ([0], [0xFFFFFFFF]) if storage.draws else ([],):
+        assert storage.store(bits, *drawn) & 0xFFFF == 0x7FC0
+        if storage.split is not None:
+            assert storage.split.rest(bits, *drawn) & (1 << storage.split.bits - 16) - 1 == 0
 
 
 def test_the_parameter_is_the_nearest_bfloat16() -> None:

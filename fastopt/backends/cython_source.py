@@ -50,7 +50,8 @@ cdef extern from *:
     static inline uint32_t bits_plus(uint32_t a, uint32_t b) {{ return bits_of(bits_float(a) + bits_float(b)); }}
     static inline uint32_t bits_times(uint32_t a, uint32_t b) {{ return bits_of(bits_float(a) * bits_float(b)); }}
     static inline uint32_t bits_over(uint32_t a, uint32_t b) {{ return bits_of(bits_float(a) / bits_float(b)); }}
-    static inline uint32_t bits_truncated(uint32_t bits) {{ return (uint32_t)(int32_t)bits_float(bits); }}
+    static inline uint32_t bits_unknown(uint32_t bits) {{ return bits_float(bits) != bits_float(bits); }}
+    static inline uint32_t bits_halved(uint32_t n) {{ return (uint32_t)((int32_t)n >> 1); }}
     static inline uint32_t bits_larger(uint32_t a, float x) {{ const uint32_t b = bits_of(fabsf(x)); return a > b ? a : b; }}
     static inline uint32_t bits_converted(uint32_t n) {{ return bits_of((float)(int32_t)n); }}
 {storages}

@@ -22,11 +22,12 @@ __all__ = [
     "as_float",
     "bits_constant",
     "bits_converted",
+    "bits_halved",
     "bits_over",
     "bits_plus",
     "bits_select",
     "bits_times",
-    "bits_truncated",
+    "bits_unknown",
     "buffer",
     "called",
     "filled",
@@ -206,12 +207,17 @@ def _of_singles(operation: str) -> Any:
     return build
 
 
+def _is_nan(builder: Any, x: Any) -> Any:
+    return builder.zext(builder.fcmp_unordered("uno", x, x), WORD)
+
+
 as_bits = _unary(uint32, float32, lambda builder, x: builder.bitcast(x, WORD))
 as_float = _unary(float32, uint32, lambda builder, bits: builder.bitcast(bits, SINGLE))
 bits_constant = uint32
 bits_plus, bits_times, bits_over = (_binary(_of_singles(operation)) for operation in ("fadd", "fmul", "fdiv"))
 bits_converted = _unary(uint32, uint32, lambda builder, n: builder.bitcast(builder.sitofp(n, SINGLE), WORD))
-bits_truncated = _unary(uint32, uint32, lambda builder, bits: builder.fptosi(builder.bitcast(bits, SINGLE), WORD))
+bits_halved = _unary(uint32, uint32, lambda builder, n: builder.ashr(n, ir.Constant(WORD, 1)))
+bits_unknown = _unary(uint32, uint32, lambda builder, bits: _is_nan(builder, builder.bitcast(bits, SINGLE)))
 bits_multiply = _binary(lambda builder, a, b: builder.mul(a, b))
 bits_add, bits_subtract = _binary(lambda builder, a, b: builder.add(a, b)), _binary(lambda builder, a, b: builder.sub(a, b))
 bits_and, bits_or = _binary(lambda builder, a, b: builder.and_(a, b)), _binary(lambda builder, a, b: builder.or_(a, b))

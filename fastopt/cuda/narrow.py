@@ -76,7 +76,8 @@ def written_out(text: BitText, builder: Any, *given: Any) -> Any:
         "bits_times": instruction(rounded("mul")),
         "bits_over": instruction(rounded("div")),
         "bits_converted": instruction(lambda n: builder.bitcast(builder.sitofp(n, SINGLE), WORD)),
-        "bits_truncated": instruction(lambda bits: builder.fptosi(builder.bitcast(bits, SINGLE), WORD)),
+        "bits_halved": instruction(lambda n: builder.ashr(n, ir.Constant(WORD, 1))),
+        "bits_unknown": instruction(lambda bits: builder.zext(builder.fcmp_unordered("uno", *[builder.bitcast(bits, SINGLE)] * 2), WORD)),
     }
     exec("\n".join(text.spell(in_calls)), names)
     return names["result"].value

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.storage.bits import BitText, converted, parse, plus, times
+from fastopt.storage.bits import BitText, converted, parse, plus, times, unknown
 from fastopt.storage.blocks import SIGNED, UNSIGNED, Code
 from fastopt.storage.split import SPLIT24, SPLIT24_DRAWN, SPLIT32, Split
 
@@ -112,11 +112,11 @@ def _bfloat16_load(bits: int) -> int:
 
 
 def _bfloat16_store(bits: int) -> int:
-    return (0x7FC00000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return (0x7FC00000 if unknown(bits) > 0 else bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
 
 
 def _bfloat16_draw(bits: int, noise: int) -> int:
-    return (0x7FC00000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits + (noise & 0xFFFF)) >> 16
+    return (0x7FC00000 if unknown(bits) > 0 else bits + (noise & 0xFFFF)) >> 16
 
 
 def _towards(values: NDArray[Any], noise: NDArray[np.uint32]) -> NDArray[Any]:
@@ -141,7 +141,7 @@ def _float16_store(bits: int) -> int:
     small = plus(magnitude, 0x3F000000) - 0x3F000000  # added to 1/2, whose last place is 2^-24
     finite = small if magnitude < 0x38800000 else nearest
     number = 0x7C00 if magnitude >= 0x477FF000 else finite
-    return (0x7E00 if magnitude > 0x7F800000 else number) | ((bits >> 16) & 0x8000)
+    return (0x7E00 if unknown(bits) > 0 else number) | ((bits >> 16) & 0x8000)
 
 
 STORAGES: dict[str, Storage] = {

@@ -5,7 +5,8 @@ arithmetic wraps. A text may
 
 - assign to local names, and end in one `return` of one value;
 - use `+ - * & | << >>`, integer literals, and `a if b < c else d` with any one comparison;
-- call `plus`, `times`, `over`, `converted` and `truncated`, which look at patterns as at float32 numbers.
+- call `plus`, `times`, `over`, `converted` and `unknown`, which look at patterns as at float32 numbers, and `halved`, which looks at
+  one as at an integer with a sign.
 
 The functions here are the meaning of those names for Python's integers, so a text can be called as it stands.
 """
@@ -22,9 +23,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["FUNCTIONS", "OPERATORS", "BitText", "converted", "over", "parse", "plus", "times", "truncated"]
+__all__ = ["FUNCTIONS", "OPERATORS", "BitText", "converted", "halved", "over", "parse", "plus", "times", "unknown"]
 
-FUNCTIONS: dict[str, int] = {"plus": 2, "times": 2, "over": 2, "converted": 1, "truncated": 1}
+FUNCTIONS: dict[str, int] = {"plus": 2, "times": 2, "over": 2, "converted": 1, "unknown": 1, "halved": 1}
 OPERATORS: dict[type[ast.operator], str] = {
     ast.Add: "bits_add",
     ast.Sub: "bits_subtract",
@@ -66,9 +67,14 @@ def converted(n: int) -> int:
     return _bits(np.float32(np.int32(np.uint32(n & 0xFFFFFFFF))))
 
 
-def truncated(bits: int) -> int:
-    """The integer part of a number of 0 and more, and below 2^31."""
-    return int(_float(bits))
+def unknown(bits: int) -> int:
+    """1 for the pattern of a NaN, 0 for any other: one comparison, where the pattern's own bits would take two operations."""
+    return int(np.isnan(_float(bits)))
+
+
+def halved(n: int) -> int:
+    """The half of an integer in two's complement, rounded down: a shift to the right that leaves its first bit where it is, too."""
+    return (n & 0xFFFFFFFF) >> 1 | n & 0x80000000
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ An average wanders, as noise moves its code, by the more the fewer codes there a
 A block with an infinity, a NaN or a number of 2^126 and more is one of NaN (its scale is). Numbers of blocks whose largest is below 2^-110
 are stored as if that was their largest.
 
-Threads may round otherwise than to nearest (`fastopt/host/mode.h`). So what is rounded are magnitudes, and noise has a bit less than there
-is room for: rounded up, a zero stays one, and the largest code is not exceeded.
+Threads may round otherwise than to nearest (`fastopt/host/mode.h`). So noise has a bit less than there is room for: rounded up, a zero
+stays one, and the largest code is not exceeded.
 
 The texts are in the language of `fastopt.storage.bits`; `encode` and `decode` state the same once more in NumPy, and are the oracle.
 """
@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.storage.bits import converted, over, plus, times, truncated
+from fastopt.storage.bits import converted, halved, over, plus, times
 
 __all__ = ["BLOCK", "BOUND", "SIGNED", "UNSIGNED", "Code", "decode", "encode"]
 
@@ -124,11 +124,11 @@ def _signed_load(bits: int, scale: int) -> int:
 
 
 def _signed_store(bits: int, inverse: int, noise: int) -> int:
-    size = times(bits & 0x7FFFFFFF, inverse)
-    halved = (size >> 1) + 0x1FC00000
-    root = size if size < halved else halved
+    size = times(bits, inverse)
+    half = (halved(size) & 0xBFFFFFFF) + 0x1FC00000  # with the sign of the size
+    root = size if size < half else half  # of one sign, the smaller pattern is the smaller magnitude
     share = (noise & 0x7FFE) | 0x43C00000  # 384, and 14 bits behind the point
-    return truncated(plus(root | (bits & 0x80000000), share)) - 384
+    return (plus(root, share) >> 15) - 128  # a number from 256 on and below 512, whose last 15 bits are behind the point
 
 
 def _signed_scale(largest: int) -> int:
@@ -147,12 +147,11 @@ def _unsigned_load(bits: int, scale: int) -> int:
 
 
 def _unsigned_store(bits: int, inverse: int, noise: int) -> int:
-    quartered = (times(bits, inverse) >> 2) + 0x33A00000
-    share = (noise & 0x7FFE) | 0x43800000  # 256, and 14 bits behind the point
-    drawn = truncated(plus(quartered, share))
-    raised = times(bits, 0x71800000)  # 2^100 times as large, so that all patterns but that of zero are above those of codes
-    least = raised if raised < 0x10C else 0x10C
-    return drawn if drawn > least else least
+    quartered = times(bits, inverse) >> 2  # 2^-103 times the root of the root
+    share = (noise & 0x7FFE) | 0x10000000  # 2^-103 times 256, and 14 bits behind the point
+    drawn = plus(quartered, share)
+    code = drawn if drawn > 0x10060000 else 0x10060000
+    return (code if bits > 0 else 0) >> 15
 
 
 def _unsigned_scale(largest: int) -> int:
@@ -161,7 +160,7 @@ def _unsigned_scale(largest: int) -> int:
 
 
 def _unsigned_inverse(largest: int) -> int:
-    inverse = over(0x3F7C0000, largest if largest > 0x08800000 else 0x08800000)
+    inverse = over(0x3FFC0000, largest if largest > 0x08800000 else 0x08800000)  # twice, for which roots of roots are 2^-103 times theirs
     return 0x3F800000 if largest > 0x7E7FFFFF else inverse
 
 
@@ -209,6 +208,7 @@ def encode(code: Code, numbers: Array, noise: Array | None = None) -> tuple[Arra
         scales = np.where(finite, bounded * OF_LARGEST[code.dtype], np.float32(np.nan))
         inverse = np.where(finite, np.float32(code.largest) / bounded, np.float32(1))
         kept = np.where(np.repeat(finite, BLOCK), own, np.float32(0))[: numbers.size]
-        sizes = np.copysign(np.abs(kept) * np.repeat(inverse, BLOCK)[: numbers.size], kept)
-        found = np.where(kept != 0, code.codes(sizes, noise), 0)
+        sizes = kept * np.repeat(inverse, BLOCK)[: numbers.size]
+        zero = kept.view(np.uint32) << np.uint32(1) == 0  # a denormal is none, in any mode
+        found = np.where(zero, 0, code.codes(sizes, noise))
     return found.astype(code.dtype), scales.astype(np.float32)

@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastopt.storage.bits import unknown
+
 __all__ = ["SPLIT24", "SPLIT24_DRAWN", "SPLIT32", "Split", "joined", "parted"]
 
 Array = NDArray[Any]
@@ -58,12 +60,12 @@ def _load32(bits: int, correction: int) -> int:
 
 
 def _store32(bits: int) -> int:
-    number = 0x7FC00000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits
+    number = 0x7FC00000 if unknown(bits) > 0 else bits
     return (number + 0x8000) >> 16
 
 
 def _rest32(bits: int) -> int:
-    return 0x7FC00000 if (bits & 0x7FFFFFFF) > 0x7F800000 else bits
+    return 0x7FC00000 if unknown(bits) > 0 else bits
 
 
 def _load24(bits: int, correction: int) -> int:
@@ -73,22 +75,22 @@ def _load24(bits: int, correction: int) -> int:
 
 def _store24(bits: int) -> int:
     kept = (bits + 0x7F + ((bits >> 8) & 1)) >> 8
-    return 0x7FC0 if (bits & 0x7FFFFFFF) > 0x7F800000 else (kept + 0x80) >> 8
+    return 0x7FC0 if unknown(bits) > 0 else (kept + 0x80) >> 8
 
 
 def _rest24(bits: int) -> int:
     kept = (bits + 0x7F + ((bits >> 8) & 1)) >> 8
-    return 0 if (bits & 0x7FFFFFFF) > 0x7F800000 else kept
+    return 0 if unknown(bits) > 0 else kept
 
 
 def _draw24(bits: int, noise: int) -> int:
     kept = (bits + (noise >> 24)) >> 8
-    return 0x7FC0 if (bits & 0x7FFFFFFF) > 0x7F800000 else (kept + 0x80) >> 8
+    return 0x7FC0 if unknown(bits) > 0 else (kept + 0x80) >> 8
 
 
 def _drawn_rest24(bits: int, noise: int) -> int:
     kept = (bits + (noise >> 24)) >> 8
-    return 0 if (bits & 0x7FFFFFFF) > 0x7F800000 else kept
+    return 0 if unknown(bits) > 0 else kept
 
 
 SPLIT32 = Split(32, "int16", _load32, _store32, _rest32)

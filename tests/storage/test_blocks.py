@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba import njit
 
+from fastopt.backends.numba_primitives import MODE_BITS, mode, take_mode
 from fastopt.storage import blocks, noise
 from fastopt.storage.blocks import BLOCK, SIGNED, UNSIGNED, Code
 
@@ -131,6 +133,28 @@ def test_a_number_above_zero_never_becomes_zero_where_it_is_divided_by() -> None
     assert codes[1] == 0
     assert (codes[2:] == UNSIGNED.least).all()
     assert (blocks.decode(UNSIGNED, codes, scales)[2:] > 0).all()
+
+
+@njit
+def be_in(wanted: int) -> Any:
+    before = mode()
+    take_mode(wanted)
+    return before
+
+
+@pytest.mark.skipif(not MODE_BITS, reason="there is nothing that could set a thread's mode")
+def test_a_denormal_is_above_zero_also_for_a_thread_that_takes_denormals_for_zeros() -> None:
+    """Compiled kernels look at patterns, and so does NumPy's statement of it."""
+    numbers = np.zeros(BLOCK, np.float32)
+    numbers[:2] = 1.0, 1e-40
+    before = be_in(MODE_BITS & 0x01000040)  # x86's "denormals are zeros", Arm's "flush to zero"
+    try:
+        flushing = not bool((numbers != 0)[1])
+        codes, _ = blocks.encode(UNSIGNED, numbers, np.zeros(BLOCK, np.uint32))
+    finally:
+        be_in(before)
+    assert flushing
+    assert codes[:3].tolist() == [255, UNSIGNED.least, 0]
 
 
 @pytest.mark.parametrize("code", CODES)

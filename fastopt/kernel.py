@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastopt.rules.entry import PROLOGUE_SCALARS, Rule, once_for_each
 from fastopt.stages import COUPLED, PLAIN, Stages
 from fastopt.storage import EVERY, Storage, noise
+from fastopt.storage.blocks import BLOCK
 from fastopt.storage.split import Split
 from fastopt.transcribe import LoopBody, loop_body
 
-__all__ = ["AHEAD", "CORRECTION", "Kernel", "kernel_of"]
+__all__ = ["AHEAD", "CORRECTION", "Array", "Kernel", "kernel_of"]
 
 CORRECTION = "correction"
 """What the array beside a split parameter is called among those that are kept."""
@@ -31,6 +32,42 @@ AHEAD = (
     ("float32", "float32", "int8"),
 )
 """Storage of parameters and gradients, and `state_dtype`, that kernels are compiled for when fastopt is installed; others later."""
+
+
+class Array(NamedTuple):
+    """An array of a kernel. Its place among all is that of its address in the tables that compiled kernels are given.
+
+    Attributes
+    ----------
+    stream
+        What the body calls it whose elements, scales or corrections these are.
+    part
+        Which of them: "at", "scales" or "corrections"; generated sources put it behind the stream's name.
+    storage
+        The stream's.
+    dtype
+        NumPy's name of what lies there.
+    """
+
+    stream: str
+    part: str
+    storage: Storage
+    dtype: str
+
+    @property
+    def name(self) -> str:
+        """What it is called where it is kept between steps."""
+        return {"at": self.stream, "scales": f"{self.stream}_scale", "corrections": CORRECTION}[self.part]
+
+    @property
+    def of_blocks(self) -> bool:
+        """Whether there is one for each block, and not for each element."""
+        return self.part == "scales"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of what lies there for an element, or for a block."""
+        return self.storage.itemsize if self.part == "at" else np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True, eq=False)  # made once for a rule and its storages, and so equal to itself alone
@@ -96,9 +133,19 @@ class Kernel:
         return self.storages[0].split
 
     @cached_property
+    def arrays(self) -> tuple[Array, ...]:
+        """All of them: p, g and the states, the scales of those that have some, and a correction."""
+        streams = zip(self.streams, self.storages, strict=True)
+        found = [Array(stream, "at", storage, storage.kind or storage.name) for stream, storage in streams]
+        found += [Array(self.streams[k], "scales", self.storages[k], "float32") for k in self.blocked]
+        if self.split is not None:
+            found.append(Array("p", "corrections", self.storages[0], self.split.dtype))
+        return tuple(found)
+
+    @cached_property
     def held(self) -> tuple[str, ...]:
         """What the arrays that are kept between steps are called: the states, the scales of those that have some, and a correction."""
-        return (*self.states, *(f"{self.states[k - 2]}_scale" for k in self.blocked), *((CORRECTION,) if self.split else ()))
+        return tuple(array.name for array in self.arrays[2:])
 
     @cached_property
     def compute(self) -> str:
@@ -129,9 +176,8 @@ class Kernel:
     @cached_property
     def bytes_per_parameter(self) -> float:
         """The least memory traffic of a step: every array read once; all that it changes written once."""
-        beside = len(self.blocked) * 2 * 4 / 256 + (2 * np.dtype(self.split.dtype).itemsize if self.split else 0)
-        of_gradient = 0 if self.stages.zeroed else self.gradient.itemsize  # which is read, and not written
-        return 2 * sum(storage.itemsize for storage in self.storages) - of_gradient + beside
+        passes = {array: 1 if array.stream == "g" and not self.stages.zeroed else 2 for array in self.arrays}
+        return sum(times * array.itemsize / (BLOCK if array.of_blocks else 1) for array, times in passes.items())
 
 
 @once_for_each

@@ -29,12 +29,16 @@ class Array(NamedTuple):
 
 
 def arrays(kernel: Kernel) -> list[Array]:
-    """All of them, in the order of a row of addresses: the streams, scales, and a correction."""
-    streams = dict(zip(kernel.body.streams, kernel.storages, strict=True))
-    found = [Array(f"{name}_at", f"stream_{storage.name}", f"element_{storage.name}") for name, storage in streams.items()]
-    found += [Array(f"{kernel.body.streams[k]}_scales", "stream_float32", "float", of_blocks=True) for k in kernel.blocked]
-    if kernel.split is not None:
-        found.append(Array("p_corrections", f"corrections_{streams['p'].name}", CTYPES[f"{kernel.split.dtype}_t"]))
+    """All of them, in the order of a row of addresses."""
+    found = []
+    for own in kernel.arrays:
+        storage = own.storage.name
+        pointer, element = {
+            "at": (f"stream_{storage}", f"element_{storage}"),
+            "scales": ("stream_float32", "float"),
+            "corrections": (f"corrections_{storage}", CTYPES.get(f"{own.dtype}_t", "")),
+        }[own.part]
+        found.append(Array(f"{own.stream}_{own.part}", pointer, element, own.of_blocks))
     return found
 
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from fastopt.backends import numba_storage
 from fastopt.backends.numba_storage import indented
 from fastopt.kernel import Kernel
@@ -81,15 +79,11 @@ class _Array(NamedTuple):
 
 
 def _arrays(kernel: Kernel) -> list[_Array]:
-    found = [
-        _Array(f"{name}__at", numba_storage.pointer(storage), column, storage.itemsize, False, name in kernel.body.written)
-        for column, (name, storage) in enumerate(zip(kernel.streams, kernel.storages, strict=True))
-    ]
-    for k in kernel.blocked:
-        found.append(_Array(f"{kernel.streams[k]}__scales", "float32_pointer", len(found), 4, True, True))
-    if kernel.split is not None:
-        dtype = np.dtype(kernel.split.dtype)
-        found.append(_Array("p__corrections", f"{dtype}_pointer", len(found), dtype.itemsize, False, True))
+    found = []
+    for column, own in enumerate(kernel.arrays):
+        pointer = numba_storage.pointer(own.storage) if own.part == "at" else f"{own.dtype}_pointer"
+        written = own.stream in kernel.body.written
+        found.append(_Array(f"{own.stream}__{own.part}", pointer, column, own.itemsize, own.of_blocks, written))
     return found
 
 

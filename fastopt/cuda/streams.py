@@ -47,9 +47,7 @@ class Streams:
         self.blocked = [self.body.streams[k] for k in kernel.blocked]
         widest = np.dtype(kernel.compute).itemsize if self.blocked else max(storage.itemsize for storage in kernel.storages)
         self.lanes = min(MOST_LANES, VECTOR // widest)
-        self.shifts = {f"{stream}__at": log2(storage.itemsize) for stream, storage in self.storages.items()}
-        if kernel.split is not None:
-            self.shifts["p__corrections"] = log2(np.dtype(kernel.split.dtype).itemsize)
+        self.shifts = {f"{array.stream}__{array.part}": log2(array.itemsize) for array in kernel.arrays if not array.of_blocks}
 
     def begun(self) -> list[str]:
         """Where the arrays of a row begin, which are lines of the table of streams; and the noise of its first element."""
@@ -57,17 +55,14 @@ class Streams:
         def line(k: int) -> str:
             return f"load_int64(streams_at + ({k} * tensors + tensor) * 8)"
 
-        lines = [f"{stream}__at = {line(k)} + start * {storage.itemsize}" for k, (stream, storage) in enumerate(self.storages.items())]
-        k = len(self.storages)
-        for stream in self.blocked:
-            lines.append(f"{stream}__scales = {line(k)} + (start >> {log2(BLOCK)}) * 4")
-            k += 1
-        if self.kernel.split is not None:
-            lines.append(f"p__corrections = {line(k)} + start * {np.dtype(self.kernel.split.dtype).itemsize}")
-            k += 1
+        arrays = self.kernel.arrays
+        lines = [
+            f"{array.stream}__{array.part} = {line(k)} + {f'(start >> {log2(BLOCK)})' if array.of_blocks else 'start'} * {array.itemsize}"
+            for k, array in enumerate(arrays)
+        ]
         if self.kernel.draws:
             low, high = map(variable, noise.SCALARS)
-            lines.append(f"first__element = {line(k)} * {BLOCK} + start")
+            lines.append(f"first__element = {line(len(arrays))} * {BLOCK} + start")
             lines.append(f"step__number = int64_of_float32({low}) + (int64_of_float32({high}) << 16)")
             lines += [f"{name}__start = first__element * {a} + step__number * {t}" for name, (a, t) in self.kernel.drawn.items()]
         return lines
@@ -118,11 +113,8 @@ class Streams:
         return f"{operation}_{'' if lanes == 1 else f'{lanes}_'}{self.storages[stream].name}"
 
     def _places(self, stream: str, element: str) -> list[str]:
-        storage = self.storages[stream]
-        found = [f"{stream}__at + {element} * {storage.itemsize}"]
-        if storage.split is not None:
-            found.append(f"{stream}__corrections + {element} * {np.dtype(storage.split.dtype).itemsize}")
-        return found
+        own = [array for array in self.kernel.arrays if array.stream == stream and not array.of_blocks]
+        return [f"{stream}__{array.part} + {element} * {array.itemsize}" for array in own]
 
     def _beside(self, stream: str, what: str) -> list[str]:
         return [f"{stream}__{what}"] if stream in self.blocked else []

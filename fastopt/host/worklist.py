@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 from fastopt.extents import Extents
 from fastopt.host import arrays
 from fastopt.kernel import Kernel
-from fastopt.storage import STORAGES
 
 try:
     from fastopt.host._gather import Gatherer, addresses
@@ -188,11 +187,9 @@ class WorkList:
 
 def _lengths(kernel: Kernel, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Bytes of each array that a step writes: parameters, states, scales and corrections, of tensors of these sizes, a row each."""
-    found: NDArray[np.int64] = sizes * np.array([storage.itemsize for storage in (kernel.storages[0], *kernel.storages[2:])])
-    if kernel.blocked:
-        scales = -(-sizes // BLOCK) * np.full(len(kernel.blocked), STORAGES["float32"].itemsize)
-        found = np.concatenate([found, scales], axis=1)
-    return found if kernel.split is None else np.concatenate([found, sizes * np.dtype(kernel.split.dtype).itemsize], axis=1)
+    written = [array for array in kernel.arrays if array.stream != "g"]
+    blocks = -(-sizes // BLOCK)
+    return np.concatenate([(blocks if array.of_blocks else sizes) * array.itemsize for array in written], axis=1)
 
 
 def _cut(sizes: Sequence[int], parts: int, block: int = BLOCK) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -81,16 +81,19 @@ class _Array(NamedTuple):
 def _arrays(kernel: Kernel) -> list[_Array]:
     found = []
     for column, own in enumerate(kernel.arrays):
-        pointer = numba_storage.pointer(own.storage) if own.part == "at" else f"{own.dtype}_pointer"
         written = own.stream in kernel.body.written
-        found.append(_Array(f"{own.stream}__{own.part}", pointer, column, own.itemsize, own.of_blocks, written))
+        name, pointer = f"{own.stream}__{own.part}", numba_storage.pointer_to(own)
+        found.append(_Array(name, pointer, column, own.itemsize, own.of_blocks, written))
     return found
 
 
 def places(kernel: Kernel) -> list[str]:
-    """Room on the stack: for the new numbers of two blocks, what those are multiplied by, and the end of a row."""
+    """Room on the stack: for the new numbers of two blocks, what those are multiplied by, and the end of a row; and noise along a block."""
     names = [kernel.streams[k] for k in kernel.blocked]
     lines = [line for name in names for line in (f"{name}__block = carray(buffer(), (2, 256))", f"{name}__inverse = carray(inverses(), 2)")]
+    for name, (along, _) in kernel.drawn.items():
+        lines += [f"{name}__along = carray(table(), 256)", "for i in range(256):"]
+        lines.append(f"    {name}__along[i] = bits_multiply(uint32(i), bits_constant({along}))")
     return lines + [f"{array.name}_end = room_of_{array.room}()" for array in _arrays(kernel)]
 
 
@@ -99,9 +102,7 @@ def loop(kernel: Kernel, functions: dict[str, str]) -> str:
     body, every = kernel.body, _arrays(kernel)
     streams = dict(zip(body.streams, kernel.storages, strict=True))
     blocked, split = [body.streams[k] for k in kernel.blocked], kernel.split is not None
-    noises = {
-        name: f"bits_add({name}__from, bits_multiply(uint32(i), bits_constant({along})))" for name, (along, _) in kernel.drawn.items()
-    }
+    noises = {name: f"bits_add({name}__from, {name}__along[i])" for name in kernel.drawn}
     behind = {
         name: f"{name}__from = bits_add({name}__start, bits_multiply(uint32(half), bits_constant({256 * along & 0xFFFFFFFF})))"
         for name, (along, _) in kernel.drawn.items()

@@ -48,6 +48,7 @@ __all__ = [
     "sign_float32",
     "sign_float64",
     "sqrt",
+    "table",
     "take_mode",
     "uint8_pointer",
     "uint16_pointer",
@@ -254,7 +255,7 @@ def _room(size: int) -> Any:
     return found
 
 
-buffer, inverses = _on_the_stack(float32, SINGLE, 512), _on_the_stack(uint32, WORD, 2)
+buffer, inverses, table = _on_the_stack(float32, SINGLE, 512), _on_the_stack(uint32, WORD, 2), _on_the_stack(uint32, WORD, 256)
 room_of_8, room_of_512, room_of_1024, room_of_2048 = (_room(size) for size in (8, 512, 1024, 2048))
 lanes = _on_the_stack(float64, ir.DoubleType(), 16)
 

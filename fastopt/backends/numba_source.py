@@ -7,8 +7,6 @@ kernel would be compiled in each (0.5 s). A module file is found again.
 
 from __future__ import annotations
 
-import numpy as np
-
 from fastopt.backends import numba_blocks, numba_storage
 from fastopt.backends.numba_storage import indented
 from fastopt.backends.reading import PLACES
@@ -162,14 +160,10 @@ def kernel_source(kernel: Kernel, cache: bool) -> str:
 
 def _arrays(kernel: Kernel) -> list[str]:
     """Where the elements of a row are."""
-    lines = [
-        f"{name}__at = carray({numba_storage.pointer(storage)}(at[{column}] + offset * {storage.itemsize}), length)"
-        for column, (name, storage) in enumerate(zip(kernel.streams, kernel.storages, strict=True))
+    return [
+        f"{own.stream}__{own.part} = carray({numba_storage.pointer_to(own)}(at[{column}] + offset * {own.itemsize}), length)"
+        for column, own in enumerate(kernel.arrays)
     ]
-    if kernel.split is not None:
-        first = f"at[{len(kernel.streams)}] + offset * {np.dtype(kernel.split.dtype).itemsize}"
-        lines.append(f"p__corrections = carray({kernel.split.dtype}_pointer({first}), length)")
-    return lines
 
 
 def _loop(kernel: Kernel, functions: dict[str, str]) -> str:
@@ -236,7 +230,7 @@ def _module_source(title: str, compute: str, storages: list[Storage], run: str, 
     if narrow:
         names += ["as_bits", "as_float", "bits_constant", "bits_add", "bits_multiply", "bits_or", "bits_left"]
     if any(storage.code for storage in narrow):
-        names += ["buffer", "filled", "inverses", "larger", "room_of_8", "room_of_512", "room_of_1024", "room_of_2048"]
+        names += ["buffer", "filled", "inverses", "larger", "room_of_8", "room_of_512", "room_of_1024", "room_of_2048", "table"]
     names += [numba_storage.pointer(storage) for storage in storages]
     names += [f"{storage.split.dtype}_pointer" for storage in storages if storage.split]
     head = HEAD.format(title=title, compute=compute, bits=", uint32" if narrow else "", imports=", ".join(dict.fromkeys(names)))

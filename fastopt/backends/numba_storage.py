@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fastopt.kernel import Array
 from fastopt.storage import Storage
 from fastopt.storage.bits import FUNCTIONS as BIT_FUNCTIONS
 from fastopt.storage.bits import OPERATORS as BIT_OPERATORS
 from fastopt.storage.bits import BitText, in_calls, parse
 
-__all__ = ["element", "indented", "load", "module_source", "names", "pointer", "store"]
+__all__ = ["element", "indented", "load", "module_source", "names", "pointer", "pointer_to", "store"]
 
 HEAD = """\
 from numba import float32, {elements}, njit, uint32
@@ -52,6 +53,11 @@ def store(storage: Storage, value: str, *rest: str) -> str:
 def pointer(storage: Storage) -> str:
     """The function that makes a pointer to elements of an address."""
     return f"{element(storage)}_pointer"
+
+
+def pointer_to(array: Array) -> str:
+    """The same, to what lies in an array of a kernel."""
+    return pointer(array.storage) if array.part == "at" else f"{array.dtype}_pointer"
 
 
 def module_source(storage: Storage) -> str:

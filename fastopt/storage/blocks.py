@@ -150,7 +150,7 @@ def _unsigned_store(bits: int, inverse: int, noise: int) -> int:
     quartered = times(bits, inverse) >> 2  # 2^-103 times the root of the root
     share = (noise & 0x7FFE) | 0x10000000  # 2^-103 times 256, and 14 bits behind the point
     drawn = plus(quartered, share)
-    code = drawn if drawn > 0x10060000 else 0x10060000
+    code = drawn if drawn > 0x10060000 else 0x10060000  # of the smallest code, 12
     return (code if bits > 0 else 0) >> 15
 
 

@@ -93,10 +93,14 @@ def _pair(kernel: Kernel) -> str:
             "    for i in range(256 * half, 256 * half + 256):",
             f"        {name}_block[i] = 0",
         ]
-        codes += [
-            "for i in range(256 * half, 256 * half + 256):",
-            f"    {name}_at[i] = store_{storage}({name}_block[i], {name}_inverse[half], {name}_start + {name}_noise[i])",
+        own = [
+            f"&{name}_block[256 * half]",
+            f"{name}_inverse[half]",
+            f"{name}_start",
+            f"&{name}_noise[256 * half]",
+            f"&{name}_at[256 * half]",
         ]
+        codes.append(f"codes_{storage}({', '.join(own)})")
     return PAIR.format(
         name=kernel.name,
         real=real,

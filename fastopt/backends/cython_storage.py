@@ -51,7 +51,11 @@ STATE_STORAGE = """\
 
 BLOCK_STORAGE = """
     static inline float scale_{name}(uint32_t fastopt_largest) {{ {scale} }}
-    static inline uint32_t inverse_{name}(uint32_t fastopt_largest) {{ {inverse} }}"""
+    static inline uint32_t inverse_{name}(uint32_t fastopt_largest) {{ {inverse} }}
+    static inline void codes_{name}(const float* FASTOPT_RESTRICT numbers, uint32_t inverse, uint32_t start,
+                                    const uint32_t* FASTOPT_RESTRICT noise, {element}* FASTOPT_RESTRICT to) {{
+        for (int i = 0; i < 256; i++) to[i] = store_{name}(numbers[i], inverse, start + noise[i]);
+    }}"""
 
 SPLIT_STORAGE = """
     typedef {beside}* FASTOPT_RESTRICT corrections_{name};
@@ -65,7 +69,8 @@ STATE_DECLARATION = """\
 
 BLOCK_DECLARATION = """
     float scale_{name}(uint32_t) noexcept nogil
-    uint32_t inverse_{name}(uint32_t) noexcept nogil"""
+    uint32_t inverse_{name}(uint32_t) noexcept nogil
+    void codes_{name}(const float*, uint32_t, uint32_t, const uint32_t*, element_{name}*) noexcept nogil"""
 
 SPLIT_DECLARATION = """
     ctypedef {ctype}* corrections_{name}
@@ -123,7 +128,7 @@ def source(storage: Storage) -> str:
     ends = {"scale": "bits_float(result)", "inverse": "result"}
     texts = {part: parse(getattr(storage.code, part)) for part in ends}
     bodies = {part: _written(text, {text.parameters[0]: "fastopt_largest"}, ends[part]) for part, text in texts.items()}
-    return found + BLOCK_STORAGE.format(name=storage.name, **bodies)
+    return found + BLOCK_STORAGE.format(name=storage.name, element=element, **bodies)
 
 
 def declaration(storage: Storage) -> str:

@@ -247,7 +247,8 @@ def test_real_signals(backend: str) -> None:
         caught = 0
         for _ in range(40):
             try:
-                signal.setitimer(signal.ITIMER_REAL, float(rng.uniform(1e-5, 4e-3)))
+                # and again each second: what a handler raises where Python can only print it (a callback of the collector) is lost
+                signal.setitimer(signal.ITIMER_REAL, float(rng.uniform(1e-5, 4e-3)), 1.0)
                 while True:
                     opt.step(g)
             except Interrupted:

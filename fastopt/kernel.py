@@ -176,8 +176,8 @@ class Kernel:
     @cached_property
     def bytes_per_parameter(self) -> float:
         """The least memory traffic of a step: every array read once; all that it changes written once."""
-        passes = {array: 1 if array.stream == "g" and not self.stages.zeroed else 2 for array in self.arrays}
-        return sum(times * array.itemsize / (BLOCK if array.of_blocks else 1) for array, times in passes.items())
+        only_read = () if self.stages.zeroed else ("g",)
+        return sum((1 if own.name in only_read else 2) * own.itemsize / (BLOCK if own.of_blocks else 1) for own in self.arrays)
 
 
 @once_for_each
